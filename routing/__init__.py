@@ -1,0 +1,1 @@
+"""Numbers in, decisions out: confidence, rules, lotteries, consensus and agreement, without any IO."""

@@ -1,0 +1,1 @@
+"""Several people's answers into one consensus label, one algorithm a file."""
