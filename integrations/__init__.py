@@ -1,0 +1,1 @@
+"""Other systems, a folder a partner: an interface and its adapters."""

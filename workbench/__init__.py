@@ -1,0 +1,1 @@
+"""The annotation workbench: pre-label, route to people, count what it gave."""

@@ -1,0 +1,145 @@
+"""The web application: pages, JSON API, assets and health. Never loads a model."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from importlib import import_module
+from typing import Annotated
+
+from fastapi import APIRouter, FastAPI, Request
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import JSONResponse, Response
+
+from workbench.auth.access import Caller, RoleTable, guarded_routes, public
+from workbench.auth.identify import Identify
+from workbench.auth.landing import landing_for
+from workbench.auth.service import Throttles
+from workbench.db.migrate import fits
+from workbench.outside import Outside
+from workbench.projects.store import project_with_key
+from workbench.web.assets import Assets
+from workbench.web.current import Out, ProjectRef
+from workbench.web.errors import add_error_handlers
+from workbench.web.live import Stopping
+from workbench.web.middleware import BodyLimit, LastNet, SecurityHeaders
+from workbench.web.render import redirect
+
+FEATURES = (
+    "auth",
+    "setup",  # before every feature with pages under /projects/{key}: /projects/new is no project
+    "projects",
+    "people",
+    "items",
+    "model_versions",
+    "prelabeling",
+    "decisions",
+    "labeling",
+    "labels",
+    "deliveries",
+    "overview",
+)
+router = APIRouter()
+Anybody = Annotated[Caller, public()]
+
+
+def create_app(outside: Outside, *, features: Sequence[str] = FEATURES) -> FastAPI:
+    """The application on this outside; refuses to be built while a route declares no permission.
+
+    Args:
+        outside: Settings, database, clock.
+        features: Whose pages and API to include.
+    """
+    settings = outside.settings
+    app = FastAPI(
+        title="Annotation workbench",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=_lifespan,
+        middleware=[
+            Middleware(SecurityHeaders, strict_transport=settings.secure_cookies),
+            Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5),
+            Middleware(LastNet),
+            Middleware(Identify),
+            Middleware(BodyLimit, upload_mb=settings.max_upload_mb),
+        ],
+    )
+    app.state.outside = outside
+    app.state.assets = Assets(settings.data_dir)
+    app.state.role_table = RoleTable()
+    app.state.throttles = Throttles()
+    app.state.stopping = Stopping()
+    app.state.find_project = _find_project
+    add_error_handlers(app)
+    app.mount("/assets", app.state.assets, name="assets")
+    app.include_router(router)
+    for feature_router in feature_routers(features):
+        app.include_router(feature_router)
+    guarded_routes(app)
+    return app
+
+
+def feature_routers(features: Sequence[str] = FEATURES) -> Iterator[APIRouter]:
+    """The pages and the JSON API of each feature that has them."""
+    for feature in features:
+        for edge in ("pages", "api"):
+            name = f"workbench.{feature}.{edge}"
+            if importlib.util.find_spec(name) is not None:
+                yield import_module(name).router
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    with app.state.stopping.listening():
+        yield
+    app.state.stopping.ask()
+
+
+def _find_project(session: Session, key: str) -> ProjectRef | None:
+    row = project_with_key(session, key)
+    if row is None:
+        return None
+    return ProjectRef(row.id, row.key, row.title, row.state, row.time_zone, row.currency, row.due_at)
+
+
+@router.get("/", include_in_schema=False)
+def start(request: Request, caller: Anybody) -> Response:
+    """The first page of whoever comes."""
+    return redirect(request, "/sign-in" if caller.identity is None else landing_for(caller))
+
+
+@router.get("/health", include_in_schema=False)
+def live(caller: Anybody) -> dict[str, str]:  # noqa: ARG001 - the check is what is wanted
+    """The process answers; asks nothing else."""
+    return {"status": "live"}
+
+
+@router.get("/health/ready", include_in_schema=False)
+def ready(outside: Out, caller: Anybody) -> JSONResponse:  # noqa: ARG001 - the check is what is wanted
+    """Whether requests can be served: the database answers with this release's schema.
+
+    A Label Studio that is down does not count: pages, and everything that needs no people, go on.
+    """
+    try:
+        with outside.db.read() as session:
+            session.execute(text("SELECT count(*) FROM users"))
+        detail = "" if fits(outside.db) else "the database is of another release; run `workbench db upgrade`"
+    except SQLAlchemyError as problem:
+        detail = (
+            f"the database does not answer as expected ({type(problem).__name__}); run `workbench doctor`"
+        )
+    if detail:
+        return JSONResponse({"status": "not ready", "database": detail}, 503)
+    return JSONResponse({"status": "ready", "database": "ok"})
+
+
+@router.get("/api/openapi.json", include_in_schema=False)
+def openapi(request: Request, caller: Anybody) -> JSONResponse:  # noqa: ARG001 - the check is what is wanted
+    """What the JSON API takes and gives, as OpenAPI."""
+    return JSONResponse(request.app.openapi())

@@ -1,0 +1,252 @@
+"""Who may do what: every route declares its permission, and nothing is allowed that is not declared.
+
+    @router.get("/projects/{key}/items")
+    def items(request: Request, caller: Caller = require(Permission.ITEMS_READ)) -> Response: ...
+
+A route under `{key}` is about that project: `caller.project` is it, and who has no role there gets 404.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi import Depends, FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import RouteContext, iter_route_contexts
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.routing import Mount
+
+from workbench.auth import store
+from workbench.auth.domain import EVERYWHERE, WITHOUT_PROJECT, Identity, Permission, csrf_token_fits
+from workbench.errors import NotAllowed, NotFound, NotSignedIn
+from workbench.outside import Outside
+from workbench.web.current import ProjectRef
+
+SAFE = {"GET", "HEAD", "OPTIONS"}
+_OPEN_MOUNTS = {"/assets"}
+FindProject = Callable[[Session, str], ProjectRef | None]
+
+
+class RoleTable:
+    """What each role may do, read from its rows at most once in `keep_s` seconds."""
+
+    def __init__(self, keep_s: float = 5.0) -> None:
+        self._keep_s = keep_s
+        self._read_at = float("-inf")
+        self._rows: dict[str, frozenset[str]] = {}
+
+    def permissions(self, outside: Outside, roles: Iterable[str]) -> frozenset[str]:
+        """Everything that at least one of the roles may do."""
+        if time.monotonic() - self._read_at > self._keep_s:
+            with outside.db.read() as session:
+                self._rows = store.role_permissions(session)
+            self._read_at = time.monotonic()
+        return frozenset().union(*(self._rows.get(role, frozenset()) for role in roles))
+
+    def forget(self) -> None:
+        """Read again at the next question."""
+        self._read_at = float("-inf")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks, and what they may do here.
+
+    Attributes:
+        identity: The user; None for somebody who is not signed in, on a public page.
+        permissions: What they may do where this request is about.
+        project: The project of the address, if it names one.
+        projects: Ids of the projects they have a role in; None for all.
+    """
+
+    identity: Identity | None
+    permissions: frozenset[str] = frozenset()
+    project: ProjectRef | None = None
+    projects: frozenset[int] | None = frozenset()
+
+    @property
+    def user_id(self) -> int:
+        """The user's id."""
+        return self.known.user_id
+
+    @property
+    def name(self) -> str:
+        """What to call them."""
+        return self.identity.name if self.identity else ""
+
+    @property
+    def email(self) -> str:
+        """Their address; also what `by` columns keep."""
+        return self.identity.email if self.identity else ""
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Every role they hold somewhere."""
+        return frozenset().union(*self.identity.roles.values()) if self.identity else frozenset()
+
+    @property
+    def known(self) -> Identity:
+        """The user.
+
+        Raises:
+            NotSignedIn: Nobody is signed in.
+        """
+        if self.identity is None:
+            raise NotSignedIn("sign in first")
+        return self.identity
+
+    @property
+    def here(self) -> ProjectRef:
+        """The project of the address."""
+        if self.project is None:
+            raise RuntimeError("this route's address names no project {key}")
+        return self.project
+
+    def may(self, permission: str) -> bool:
+        """Whether they may do this here."""
+        return permission in self.permissions
+
+    def sees(self, project_id: int) -> bool:
+        """Whether they have a role in this project."""
+        return self.projects is None or project_id in self.projects
+
+
+class Guard:
+    """The check of one route; found again by `guarded_routes`."""
+
+    def __init__(self, permission: Permission | None) -> None:
+        self.permission = permission
+
+    async def __call__(self, request: Request) -> Caller:
+        """The caller, allowed."""
+        identity: Identity | None = getattr(request.state, "identity", None)
+        if request.method not in SAFE:
+            await _check_origin(request, identity)
+        if self.permission is None:
+            return await run_in_threadpool(caller_of, request, identity, None)
+        if identity is None:
+            raise NotSignedIn("sign in first")
+        caller = await run_in_threadpool(caller_of, request, identity, request.path_params.get("key"))
+        # The frame of the page shows the project's menu, on an error page too.
+        request.state.caller = caller
+        request.state.project = caller.project
+        if not caller.may(self.permission):
+            raise NotAllowed(f"your role may not do this ({self.permission}); ask an admin for it")
+        return caller
+
+
+def require(permission: Permission) -> Any:
+    """The route's `Caller`, who has this permission."""
+    return Depends(Guard(permission))
+
+
+def public() -> Any:
+    """The route's `Caller`, who may be nobody: for signing in, invitations and health."""
+    return Depends(Guard(None))
+
+
+def caller_of(request: Request, identity: Identity | None, key: str | None) -> Caller:
+    """Somebody at a place: with the roles they have everywhere and in the project `key`.
+
+    Raises:
+        NotFound: There is no such project, or they have no role in it.
+    """
+    if identity is None:
+        return Caller(None)
+    outside: Outside = request.app.state.outside
+    table: RoleTable = request.app.state.role_table
+    project = _project(request, identity, key) if key is not None else None
+    roles = set(identity.roles.get(EVERYWHERE, ()))
+    if project is not None:
+        roles |= identity.roles.get(project.id, frozenset())
+    granted = table.permissions(outside, roles)
+    if project is None:
+        somewhere = frozenset().union(*identity.roles.values())
+        granted |= table.permissions(outside, somewhere) & WITHOUT_PROJECT
+    if identity.scopes is not None:
+        granted &= identity.scopes
+    everywhere = bool(identity.roles.get(EVERYWHERE))
+    return Caller(identity, granted, project, None if everywhere else frozenset(identity.roles))
+
+
+def _project(request: Request, identity: Identity, key: str) -> ProjectRef:
+    outside: Outside = request.app.state.outside
+    find: FindProject = request.app.state.find_project
+    with outside.db.read() as session:
+        project = find(session, key)
+    if project is None or not (identity.roles.get(EVERYWHERE) or identity.roles.get(project.id)):
+        raise NotFound(f"there is no project {key!r}, or it is not yours to see")
+    return project
+
+
+async def _check_origin(request: Request, identity: Identity | None) -> None:
+    """Refuses what another site made this browser send.
+
+    Raises:
+        NotAllowed: The request comes from elsewhere, or carries no token of this session.
+    """
+    if identity is not None and not identity.session_secret:
+        return
+    site = request.headers.get("sec-fetch-site")
+    origin = request.headers.get("origin")
+    if site is not None and site not in {"same-origin", "none"}:
+        raise NotAllowed("this request came from another site; open the workbench and try again")
+    if origin is not None and origin not in _own_origins(request):
+        raise NotAllowed("this request came from another address; open the workbench at its own address")
+    if identity is None:
+        return
+    token = request.headers.get("x-csrf-token") or await _form_token(request)
+    if not csrf_token_fits(identity.session_secret, token):
+        raise NotAllowed("this page is no longer current; load it again and repeat what you did")
+
+
+def _own_origins(request: Request) -> set[str]:
+    outside: Outside = request.app.state.outside
+    host = request.headers.get("host", "")
+    public_url = urlsplit(outside.settings.public_url)
+    own = {f"http://{host}", f"https://{host}"}
+    return own | ({f"{public_url.scheme}://{public_url.netloc}"} if public_url.netloc else set())
+
+
+async def _form_token(request: Request) -> str:
+    kind = request.headers.get("content-type", "")
+    if not kind.startswith(("application/x-www-form-urlencoded", "multipart/form-data")):
+        return ""
+    return str((await request.form()).get("csrf_token", ""))
+
+
+def guard_of(route: RouteContext) -> Guard | None:
+    """The check that a route declared."""
+    dependant = getattr(route, "dependant", None)
+    return next((call for call in _calls(dependant) if isinstance(call, Guard)), None) if dependant else None
+
+
+def _calls(dependant: Dependant) -> Iterator[object]:
+    yield dependant.call
+    for below in dependant.dependencies:
+        yield from _calls(below)
+
+
+def guarded_routes(app: FastAPI) -> list[RouteContext]:
+    """Every route that a request can reach, without the files of the pages.
+
+    Raises:
+        RuntimeError: One of them declares no permission; who builds the application must mend it.
+    """
+    found = []
+    for route in iter_route_contexts(app.routes):
+        if isinstance(route.original_route, Mount) and route.path in _OPEN_MOUNTS:
+            continue
+        if guard_of(route) is None:
+            raise RuntimeError(
+                f"{sorted(route.methods or ())} {route.path} declares no permission: give it "
+                "`caller: Caller = require(Permission.…)` or `public()`"
+            )
+        found.append(route)
+    return found

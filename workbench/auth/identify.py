@@ -1,0 +1,77 @@
+"""Who sends a request: a session cookie or a bearer token, looked up before anything else happens."""
+
+from __future__ import annotations
+
+import secrets
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from workbench.auth.access import caller_of
+from workbench.auth.domain import Identity, csrf_token
+from workbench.auth.service import identify_session, identify_token
+from workbench.outside import Outside
+from workbench.web.errors import answer
+
+_NOBODY = ("/assets/", "/health")
+
+
+def cookie_name(outside: Outside) -> str:
+    """The name of the session's cookie; browsers keep `__Host-` ones from being set by a neighbour."""
+    return "__Host-wb_session" if outside.settings.secure_cookies else "wb_session"
+
+
+def set_session_cookie(response: Response, outside: Outside, secret: str) -> None:
+    """Hands the session to the browser."""
+    response.set_cookie(
+        cookie_name(outside),
+        secret,
+        max_age=outside.settings.session_hours * 3600,
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=outside.settings.secure_cookies,
+    )
+
+
+class Identify:
+    """Puts `identity`, `caller` and `csrf_token` on the request's state; refuses wrong tokens at once."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Looks the sender up."""
+        if scope["type"] != "http" or scope["path"].startswith(_NOBODY):
+            await self.app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        bearer = _bearer(request)
+        identity = await run_in_threadpool(_identify, request, bearer)
+        if bearer and identity is None:
+            response = answer(request, 401, "this token does not hold; make a new one on your account page")
+            response.headers["WWW-Authenticate"] = "Bearer"
+            await response(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
+def _bearer(request: Request) -> str:
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""
+
+
+def _identify(request: Request, bearer: str) -> Identity | None:
+    outside: Outside = request.app.state.outside
+    secret = request.cookies.get(cookie_name(outside), "")
+    identity = identify_token(outside, bearer) if bearer else None
+    if not bearer and secret:
+        identity = identify_session(outside, secret)
+    request.state.identity = identity
+    if identity is not None:
+        request.state.caller = caller_of(request, identity, None)
+        if identity.session_secret:
+            request.state.csrf_token = lambda: csrf_token(identity.session_secret, secrets.token_hex(8))
+    return identity

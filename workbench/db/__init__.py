@@ -1,0 +1,1 @@
+"""The database: types that SQLite and PostgreSQL share, sessions, migrations."""

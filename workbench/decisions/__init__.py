@@ -1,0 +1,1 @@
+"""Where an item goes, and why."""

@@ -1,0 +1,233 @@
+"""From labels to files, in steps that can each run twice: pieces, then one file with its manifest.
+
+A piece is written under the id it begins after, so a step that runs again replaces its own piece. The
+finished folder appears at once, by one rename.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from workbench.deliveries.domain import DeliveryState, Format, columns_of, digest, joined_text, left_out
+from workbench.deliveries.store import (
+    Answer,
+    answers_of,
+    count_final,
+    final_labels,
+    find_delivery,
+    parts_of,
+    project_of,
+    undelivered,
+)
+from workbench.deliveries.tables import DeliveryRow
+from workbench.deliveries.writing.parquet import join_parquet, write_parquet
+from workbench.deliveries.writing.text import join_csv, join_jsonl, write_csv, write_jsonl
+from workbench.items.domain import ItemState
+from workbench.items.spreadsheets import FORMULA_NOTE
+from workbench.items.store import counts_by_state, move_items
+from workbench.outside import Outside
+
+WRITE: dict[Format, Callable[[Path, Sequence[Mapping[str, Any]]], None]] = {
+    Format.JSONL: write_jsonl,
+    Format.CSV: write_csv,
+    Format.PARQUET: write_parquet,
+}
+JOIN: dict[Format, Callable[[Sequence[Path], Path], None]] = {
+    Format.JSONL: join_jsonl,
+    Format.CSV: join_csv,
+    Format.PARQUET: join_parquet,
+}
+
+
+def begin(outside: Outside, delivery_id: int) -> dict[str, int]:
+    """How many rows to expect."""
+    with outside.db.write() as session:
+        delivery = find_delivery(session, delivery_id)
+        if delivery.state != DeliveryState.DONE:
+            delivery.state = DeliveryState.RUNNING
+        return {"rows": count_final(session, delivery.project_id, delivery.created_at)}
+
+
+def write_piece(outside: Outside, delivery_id: int, after: int) -> dict[str, Any]:
+    """The piece that begins after this item id.
+
+    Returns:
+        `after` for the next piece, `rows` of this one (0: there are no more), and rows by `sources`.
+    """
+    with outside.db.read() as session:
+        delivery = find_delivery(session, delivery_id)
+        rows, last = _rows(session, delivery, after, outside.settings.chunk_items)
+    if rows:
+        path = _piece(outside, delivery, after)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        WRITE[Format(delivery.format)](path, rows)
+    return {"after": last, "rows": len(rows), "sources": dict(Counter(row["source"] for row in rows))}
+
+
+def finish(outside: Outside, delivery_id: int, pieces: list[int], sources: dict[str, int]) -> dict[str, Any]:
+    """The export's rows, SHA-256 and folder; its files and manifest stand where they can be downloaded."""
+    with outside.db.read() as session:
+        delivery = find_delivery(session, delivery_id)
+        final = export_folder(outside, delivery.public_id)
+        manifest = None if final.exists() else _describe(session, delivery, sources)
+    if manifest is not None:
+        _publish(outside, delivery, [_piece(outside, delivery, after) for after in pieces], manifest)
+    document = json.loads((final / "manifest.json").read_text(encoding="utf-8"))
+    labels = document["files"][0]
+    with outside.db.write() as session:
+        row = find_delivery(session, delivery_id)
+        row.state = DeliveryState.DONE
+        row.path = str(final / labels["name"])
+        row.rows = document["rows"]
+        row.sha256 = labels["sha256"]
+        row.manifest = document
+    shutil.rmtree(_work_folder(outside, delivery), ignore_errors=True)
+    return {"rows": document["rows"], "sha256": labels["sha256"], "folder": str(final)}
+
+
+def mark_delivered(outside: Outside, delivery_id: int) -> dict[str, int]:
+    """How many items of the export moved to `delivered` in this step; 0 when all have."""
+    with outside.db.write() as session:
+        delivery = find_delivery(session, delivery_id)
+        ids = undelivered(session, delivery.project_id, delivery.created_at, outside.settings.chunk_items)
+        move_items(
+            session,
+            ids,
+            ItemState.DELIVERED,
+            at=outside.now(),
+            actor=delivery.created_by,
+            reason=f"delivered in export {delivery.public_id}",
+            because={item_id: {"delivery_id": delivery.id} for item_id in ids},
+        )
+    return {"items": len(ids)}
+
+
+def export_folder(outside: Outside, public_id: str) -> Path:
+    """Where the files of a finished export lie."""
+    return outside.settings.data_dir.resolve() / "exports" / public_id
+
+
+def _work_folder(outside: Outside, delivery: DeliveryRow) -> Path:
+    return export_folder(outside, f".{delivery.public_id}.unfinished")
+
+
+def _piece(outside: Outside, delivery: DeliveryRow, after: int) -> Path:
+    return _work_folder(outside, delivery) / f"{after:020d}.{delivery.format}"
+
+
+def _rows(
+    session: Session, delivery: DeliveryRow, after: int, limit: int
+) -> tuple[list[dict[str, Any]], int]:
+    currency = project_of(session, delivery).currency
+    found = final_labels(session, delivery.project_id, delivery.created_at, after=after, limit=limit)
+    texts, metadata = parts_of(session, [one.id for one in found])
+    by_people = [one.id for one in found if one.source == "people"]
+    answers = answers_of(session, by_people, delivery.created_at)
+    rows = [
+        _row(one, texts.get(one.id, []), metadata.get(one.id, {}), answers.get(one.id, []), currency)
+        for one in found
+    ]
+    return rows, found[-1].id if found else after
+
+
+def _row(
+    one: Any, texts: list[str], metadata: dict[str, Any], answers: list[Answer], currency: str
+) -> dict[str, Any]:
+    return {
+        "external_id": one.external_id,
+        "item_id": one.public_id,
+        "text": joined_text(texts),
+        "label": one.label,
+        "source": one.source,
+        "method": one.method,
+        "annotations": one.annotations,
+        "share": one.share,
+        "confidence": one.confidence,
+        "model_name": one.model_name,
+        "model_version": one.model_version,
+        "policy_version": one.policy_version,
+        "guideline_version": one.guideline_version,
+        "rule": one.rule if one.source == "machine" else None,
+        "reason": one.reason,
+        "resolved_at": one.resolved_at,
+        "cost": format(one.cost, "f"),
+        "currency": currency,
+        "language": one.language,
+        "region": one.region,
+        "metadata": metadata,
+        "answers": [dict(vars(answer)) for answer in answers],
+    }
+
+
+def _describe(session: Session, delivery: DeliveryRow, sources: dict[str, int]) -> dict[str, Any]:
+    """The manifest but for its files."""
+    project = project_of(session, delivery)
+    form, rows = Format(delivery.format), sum(sources.values())
+    states = {str(state): items for state, items in counts_by_state(session, project.id).items()}
+    return {
+        "export": delivery.public_id,
+        "project": {
+            "key": project.key,
+            "title": project.title,
+            "specification_version": project.specification_version,
+            "specification_sha256": digest(project.specification),
+        },
+        "created_at": delivery.created_at.isoformat(),
+        "created_by": delivery.created_by,
+        "labels_as_of": delivery.created_at.isoformat(),
+        "workbench_version": _version(),
+        "format": delivery.format,
+        "rows": rows,
+        "rows_by_source": sources,
+        "items_by_state": states,
+        "columns": [{"name": column.name, "meaning": column.meaning} for column in columns_of(form)],
+        "notes": [f"In CSV {FORMULA_NOTE}.", "CSV is UTF-8 with a byte order mark."]
+        if form is Format.CSV
+        else [],
+        "left_out": left_out(form, states, rows),
+    }
+
+
+def _publish(
+    outside: Outside, delivery: DeliveryRow, pieces: Sequence[Path], manifest: dict[str, Any]
+) -> None:
+    """Write the finished folder beside its place, then put it there at once."""
+    folder = _work_folder(outside, delivery) / "finished"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    labels = folder / f"labels.{delivery.format}"
+    JOIN[Format(delivery.format)](pieces, labels)
+    manifest["files"] = [
+        {
+            "name": labels.name,
+            "rows": manifest["rows"],
+            "bytes": labels.stat().st_size,
+            "sha256": _sha256(labels),
+        }
+    ]
+    described = folder / "manifest.json"
+    described.write_text(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    sums = "".join(f"{_sha256(path)}  {path.name}\n" for path in (labels, described))
+    (folder / "SHA256SUMS").write_text(sums, encoding="utf-8")
+    folder.rename(export_folder(outside, delivery.public_id))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("annotation-workbench")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"

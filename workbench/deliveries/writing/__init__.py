@@ -1,0 +1,1 @@
+"""Rows of an export as JSONL, CSV or Parquet: in pieces, then as one file."""

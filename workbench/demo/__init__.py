@@ -1,0 +1,1 @@
+"""The demo: one project end to end on real texts with replayed human ratings."""

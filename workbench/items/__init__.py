@@ -1,0 +1,1 @@
+"""Items: import, parts, states and their moves."""

@@ -1,0 +1,1 @@
+"""Uploaded files: their pages, their API, where they lie and what became of them."""

@@ -1,0 +1,1 @@
+"""Durable background work behind one small module."""

@@ -1,0 +1,147 @@
+"""Visits, and how each answer that Label Studio holds counts: pure rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from workbench.tallies.domain import Status
+
+SKIPS_TO_SEND_ON = 3
+
+
+class VisitState(StrEnum):
+    """How far a visit is."""
+
+    QUEUED = "queued"
+    PUSHING = "pushing"
+    """Being sent: whether the server has it is only known after asking."""
+    IN_LANE = "in_lane"
+    REOPEN = "reopen"
+    """The server thinks the task is done, but an answer is still wanted."""
+    ANSWERED = "answered"
+    WITHDRAWN = "withdrawn"
+
+
+OPEN_IN_LANE = (VisitState.PUSHING, VisitState.IN_LANE, VisitState.REOPEN)
+
+
+class LaneState(StrEnum):
+    """Whether a lane can be worked in."""
+
+    WANTED = "wanted"
+    READY = "ready"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True)
+class Heard:
+    """An annotation as the server tells it, read but not judged.
+
+    Attributes:
+        labels: The labels chosen in the project's control.
+        problems: What is odd about the answer.
+    """
+
+    ls_annotation_id: int
+    completed_by: int
+    updated_by: int | None
+    skipped: bool
+    labels: tuple[str, ...]
+    unknown: tuple[str, ...]
+    problems: tuple[str, ...]
+    lead_time_s: float | None
+    created_at: datetime
+    updated_at: datetime
+    result: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How an annotation counts, and why."""
+
+    heard: Heard
+    status: Status
+    reason: str
+    label: str
+
+
+def judge(heard: Sequence[Heard], overlap: int) -> list[Judged]:
+    """How each answer of one visit counts, oldest first.
+
+    The first `overlap` people with a usable answer count. Later ones are above the overlap: the server
+    handed the task to too many; they are paid and used for agreement. What cannot be used is kept with
+    its reason.
+    """
+    judged: list[Judged] = []
+    people: set[int] = set()
+    for one in sorted(heard, key=lambda answer: (answer.created_at, answer.ls_annotation_id)):
+        status, reason, label = _judge_one(one, people)
+        if status is Status.COUNTED:
+            people.add(one.completed_by)
+            if len(people) > overlap:
+                status = Status.ABOVE_OVERLAP
+                reason = f"answer {len(people)} where {overlap} were wanted"
+        judged.append(Judged(one, status, reason, label))
+    return judged
+
+
+def _judge_one(one: Heard, people: set[int]) -> tuple[Status, str, str]:
+    label = one.labels[0] if len(one.labels) == 1 else ""
+    refuse = ""
+    if one.updated_by is not None and one.updated_by != one.completed_by:
+        refuse = f"written by account {one.updated_by} in the name of account {one.completed_by}"
+    elif one.skipped:
+        return Status.SKIPPED, "skipped", ""
+    elif one.unknown:
+        refuse = f"label {one.unknown[0]!r} is not one of the project's"
+    elif not one.labels:
+        refuse = one.problems[0] if one.problems else "no label was chosen"
+    elif len(one.labels) > 1:
+        refuse = f"{len(one.labels)} labels were chosen where one is wanted"
+    elif one.completed_by in people:
+        refuse = "a second answer by the same person"
+    if refuse:
+        return Status.NOT_COUNTED, refuse, label
+    return Status.COUNTED, "", label
+
+
+def missing_answers(judged: Sequence[Judged], overlap: int) -> int:
+    """How many more usable answers the visit wants."""
+    return max(overlap - sum(one.status is Status.COUNTED for one in judged), 0)
+
+
+def too_often_skipped(judged: Sequence[Judged], pool_size: int) -> bool:
+    """Whether so many people passed that somebody else should decide."""
+    people = {one.heard.completed_by for one in judged if one.status is Status.SKIPPED}
+    return len(people) >= min(SKIPS_TO_SEND_ON, max(pool_size, 1))
+
+
+def queue_score(priority: int, visit_id: int) -> float:
+    """The number that Label Studio sorts by, lowest first: higher priority, then first come.
+
+    It tells nothing of the purpose, so that audits can't be told from other work.
+    """
+    return float((100 - priority) * 1_000_000_000 + visit_id)
+
+
+def lane_title(project: str, pool: str, stage: str, overlap: int) -> str:
+    """What annotators read on the lane's card, within Label Studio's 50 characters.
+
+    >>> lane_title("Sentiment", "English", "label", 2)
+    'Sentiment · English · 2 opinions'
+    """
+    ending = {"adjudicate": " · decide", "review": " · review", "qualify": " · quiz"}.get(
+        stage, f" · {overlap} opinions" if overlap > 1 else ""
+    )
+    middle = f" · {pool}"[: 47 - len(ending) - 3]
+    return f"{project[: 50 - len(middle) - len(ending)].rstrip()}{middle}{ending}".ljust(3, ".")
+
+
+def lane_description(names: Sequence[str]) -> str:
+    """What the lane's card says: whose it is."""
+    people = ", ".join(names) if names else "nobody yet"
+    return f"For: {people}\nOpen your work from the workbench: it takes you to the right lane."

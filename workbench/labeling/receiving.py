@@ -1,0 +1,197 @@
+"""Answers come back: polled, judged, stored with everything that counts on them in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from integrations.label_studio.interface import TaskAnswers, TaskStamp
+from integrations.label_studio.label_config import parse
+from workbench.items.domain import ItemState
+from workbench.items.store import move_items, states_of
+from workbench.labeling import store
+from workbench.labeling.domain import VisitState
+from workbench.labeling.judging import LaneContext, blind_answers, judge_task
+from workbench.labeling.lanes import client_of
+from workbench.outside import Outside
+from workbench.people.accounts import adopt_accounts
+from workbench.people.store import find_pool, find_server, members_of, persons_by_account, rate_cards_for
+from workbench.people.tables import ServerRow
+from workbench.projects.store import label_values, project_by_id
+from workbench.tallies.domain import ItemAnswers, Rate, Status
+from workbench.tallies.service import record_annotations
+
+# The server stamps a change before it commits it, so a later look may find an earlier stamp.
+OVERLAP = timedelta(seconds=10)
+TASKS_A_STEP = 300
+
+
+def read_lane(outside: Outside, lane_id: int) -> dict[str, Any]:
+    """Read what changed in a lane since the last look, oldest change first, a chunk at a time."""
+    with outside.db.read() as session:
+        lane = store.find_lane(session, lane_id)
+        server = find_server(session, lane.server_id)
+    if lane.ls_project_id is None:
+        return {"read": 0, "more": False}
+    client = client_of(outside, server)
+    since = lane.read_up_to - OVERLAP if lane.read_up_to else None
+    stamps = client.changed_tasks(lane.ls_project_id, since)
+    with outside.db.read() as session:
+        visits = store.visits_by_task(session, lane_id, [stamp.task_id for stamp in stamps])
+    fresh = [
+        stamp
+        for stamp in stamps
+        if (visit := visits.get(stamp.task_id)) and visit.ls_updated_at != stamp.updated_at
+    ]
+    chunk = fresh[:TASKS_A_STEP]
+    answers = client.read_tasks(lane.ls_project_id, [stamp.task_id for stamp in chunk]) if chunk else []
+    unknown = _unknown_accounts(outside, server, answers)
+    if unknown:
+        adopt_accounts(outside, server.id, client.members())
+    # The mark only goes as far as what has been read; strangers' tasks don't hold it back.
+    mark = (
+        chunk[-1].updated_at if len(chunk) < len(fresh) else max((s.updated_at for s in stamps), default=None)
+    )
+    with outside.db.write() as session:
+        _receive(outside, session, lane_id, chunk, answers)
+        row = store.find_lane(session, lane_id)
+        if mark is not None and (row.read_up_to is None or mark > row.read_up_to):
+            row.read_up_to = mark
+        row.synced_at = outside.now()
+    return {"read": len(chunk), "more": len(chunk) < len(fresh)}
+
+
+def reopen_tasks(outside: Outside, lane_id: int) -> dict[str, int]:
+    """Put back into the queue what the server thinks is done but still wants an answer."""
+    with outside.db.read() as session:
+        lane = store.find_lane(session, lane_id)
+        server = find_server(session, lane.server_id)
+        visits = store.visits_in(session, lane_id, VisitState.REOPEN)
+        given = store.annotations_of_items(session, [visit.item_id for visit in visits])
+    client = client_of(outside, server)
+    for visit in visits:
+        rows = [
+            row for row in given.get(visit.item_id, []) if row.visit_id == visit.id and not row.deleted_at
+        ]
+        usable = sum(row.status in {Status.COUNTED, Status.ABOVE_OVERLAP} for row in rows)
+        shown = sum(row.status != Status.SKIPPED for row in rows)
+        if visit.ls_task_id is not None:
+            client.reopen_task(visit.ls_task_id, shown + max(visit.overlap - usable, 1))
+        with outside.db.write() as session:
+            store.set_visits(session, [visit.id], state=VisitState.IN_LANE)
+    return {"reopened": len(visits)}
+
+
+def compare_lane(outside: Outside, lane_id: int) -> dict[str, int]:
+    """Find tasks that were deleted in Label Studio; their visits are queued again."""
+    with outside.db.read() as session:
+        lane = store.find_lane(session, lane_id)
+        server = find_server(session, lane.server_id)
+        open_visits = [
+            visit
+            for state in (VisitState.IN_LANE, VisitState.REOPEN)
+            for visit in store.visits_in(session, lane_id, state)
+        ]
+    if lane.ls_project_id is None:
+        return {"lost": 0}
+    there = client_of(outside, server).task_ids(lane.ls_project_id) if open_visits else set()
+    lost = [visit for visit in open_visits if visit.ls_task_id not in there]
+    now = outside.now()
+    with outside.db.write() as session:
+        context = _context(outside, session, lane_id, [])
+        item_ids = [visit.item_id for visit in lost]
+        before = blind_answers(session, item_ids)
+        for visit in lost:
+            judge_task(outside, session, context, session.merge(visit), [], is_labeled=False)
+        _record(session, context, before, item_ids)
+        store.set_visits(
+            session,
+            [visit.id for visit in lost],
+            state=VisitState.QUEUED,
+            ls_task_id=None,
+            ls_updated_at=None,
+            push_started_at=None,
+        )
+        states = states_of(session, [visit.item_id for visit in lost])
+        move_items(
+            session,
+            [item_id for item_id, (_, state) in states.items() if state is ItemState.IN_LABELING],
+            ItemState.QUEUED,
+            at=now,
+            actor="reconcile",
+            reason="its task was deleted in Label Studio; it will be sent again",
+        )
+        store.find_lane(session, lane_id).compared_at = now
+    return {"lost": len(lost)}
+
+
+def _unknown_accounts(outside: Outside, server: ServerRow, answers: Sequence[TaskAnswers]) -> set[int]:
+    accounts = {annotation.completed_by for task in answers for annotation in task.annotations}
+    with outside.db.read() as session:
+        return accounts - set(persons_by_account(session, server.id, sorted(accounts)))
+
+
+def _context(outside: Outside, session: Session, lane_id: int, answers: Sequence[TaskAnswers]) -> LaneContext:
+    lane = store.find_lane(session, lane_id)
+    project = project_by_id(session, lane.project_id)
+    pool = find_pool(session, lane.pool_id)
+    now = outside.now()
+    accounts = sorted({annotation.completed_by for task in answers for annotation in task.annotations})
+    return LaneContext(
+        project=project,
+        server=find_server(session, lane.server_id),
+        row=lane,
+        config=parse(project.label_config),
+        labels=label_values(session, project.id),
+        rates=[
+            Rate(card.id, card.unit, card.price, card.currency)
+            for card in rate_cards_for(session, project.id, pool, now)
+        ],
+        persons=persons_by_account(session, lane.server_id, accounts),
+        pool_size=len(members_of(session, lane.pool_id)),
+        now=now,
+    )
+
+
+def _receive(
+    outside: Outside,
+    session: Session,
+    lane_id: int,
+    stamps: Sequence[TaskStamp],
+    answers: Sequence[TaskAnswers],
+) -> None:
+    context = _context(outside, session, lane_id, answers)
+    visits = store.visits_by_task(session, lane_id, [task.task_id for task in answers])
+    stamped = {stamp.task_id: stamp.updated_at for stamp in stamps}
+    item_ids = [visit.item_id for visit in visits.values()]
+    before = blind_answers(session, item_ids)
+    for task in answers:
+        visit = visits.get(task.task_id)
+        if visit is not None and visit.state != VisitState.WITHDRAWN:
+            judge_task(outside, session, context, visit, task.annotations, is_labeled=task.is_labeled)
+            visit.ls_updated_at = stamped[task.task_id]
+    session.flush()
+    _record(session, context, before, item_ids)
+
+
+def _record(
+    session: Session,
+    context: LaneContext,
+    before: dict[int, tuple[tuple[int, str], ...]],
+    item_ids: Sequence[int],
+) -> None:
+    session.flush()
+    after = blind_answers(session, item_ids)
+    record_annotations(
+        session,
+        context.project.id,
+        context.changes,
+        [ItemAnswers(before.get(item_id, ()), after.get(item_id, ())) for item_id in set(item_ids)],
+        labels=context.labels,
+        rates=context.rates,
+        lead_time_cap_s=context.project.lead_time_cap_s,
+        now=context.now,
+    )

@@ -1,0 +1,225 @@
+"""Queries on lanes, visits and annotations."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import exists, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from workbench.decisions.tables import DecisionRow
+from workbench.errors import NotFound
+from workbench.items.domain import ItemState
+from workbench.items.tables import ItemPartRow, ItemRow
+from workbench.labeling.domain import OPEN_IN_LANE, VisitState
+from workbench.labeling.tables import AnnotationRow, AnswerRow, LaneRow, VisitRow
+from workbench.prelabeling.tables import PredictionRow
+
+
+def find_lane(session: Session, lane_id: int) -> LaneRow:
+    """The lane of that id.
+
+    Raises:
+        NotFound: There is none.
+    """
+    row = session.get(LaneRow, lane_id)
+    if row is None:
+        raise NotFound(f"there is no lane {lane_id}")
+    return row
+
+
+def lanes_of(session: Session, project_id: int) -> list[LaneRow]:
+    """The project's lanes."""
+    return list(session.scalars(select(LaneRow).where(LaneRow.project_id == project_id).order_by(LaneRow.id)))
+
+
+def lane_for(
+    session: Session, project_id: int, server_id: int, pool_id: int, stage: str, overlap: int
+) -> LaneRow | None:
+    """The lane of just this kind, if there is one."""
+    return session.scalar(
+        select(LaneRow).where(
+            LaneRow.project_id == project_id,
+            LaneRow.server_id == server_id,
+            LaneRow.pool_id == pool_id,
+            LaneRow.stage == stage,
+            LaneRow.overlap == overlap,
+        )
+    )
+
+
+def items_without_visit(session: Session, project_id: int, limit: int) -> list[tuple[ItemRow, DecisionRow]]:
+    """Queued items that have a decision of their round but no visit of it yet."""
+    rows = session.execute(
+        select(ItemRow, DecisionRow)
+        .join(DecisionRow, (DecisionRow.item_id == ItemRow.id) & (DecisionRow.round == ItemRow.round))
+        .where(
+            ItemRow.project_id == project_id,
+            ItemRow.state == ItemState.QUEUED,
+            ~exists().where(VisitRow.item_id == ItemRow.id, VisitRow.round == ItemRow.round),
+        )
+        .order_by(ItemRow.id)
+        .limit(limit)
+    )
+    return [(item, decision) for item, decision in rows]
+
+
+def add_visits(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Store visits."""
+    if rows:
+        session.execute(insert(VisitRow), list(rows))
+
+
+def count_visits(session: Session, lane_id: int, states: Sequence[VisitState]) -> int:
+    """How many visits of a lane are in these states."""
+    return (
+        session.scalar(
+            select(func.count())
+            .select_from(VisitRow)
+            .where(VisitRow.lane_id == lane_id, VisitRow.state.in_(states))
+        )
+        or 0
+    )
+
+
+def visits_in(session: Session, lane_id: int, state: VisitState, limit: int | None = None) -> list[VisitRow]:
+    """Visits of a lane in a state, most urgent first."""
+    return list(
+        session.scalars(
+            select(VisitRow)
+            .where(VisitRow.lane_id == lane_id, VisitRow.state == state)
+            .order_by(VisitRow.priority.desc(), VisitRow.id)
+            .limit(limit)
+        )
+    )
+
+
+def set_visits(session: Session, visit_ids: Sequence[int], **values: Any) -> None:
+    """Set columns of visits."""
+    for start in range(0, len(visit_ids), 500):
+        session.execute(
+            update(VisitRow)
+            .where(VisitRow.id.in_(visit_ids[start : start + 500]))
+            .values(**values)
+            .execution_options(synchronize_session=False)
+        )
+
+
+def texts_of(session: Session, item_ids: Sequence[int], field: str) -> dict[int, str]:
+    """The shown text of items."""
+    found: dict[int, str] = {}
+    for start in range(0, len(item_ids), 500):
+        rows = session.execute(
+            select(ItemPartRow.item_id, ItemPartRow.text).where(
+                ItemPartRow.item_id.in_(item_ids[start : start + 500]), ItemPartRow.name == field
+            )
+        )
+        found.update({item_id: text for item_id, text in rows})  # noqa: C416 - rows, not pairs
+    return found
+
+
+def public_ids(session: Session, item_ids: Sequence[int]) -> dict[int, str]:
+    """The opaque ids of items."""
+    found: dict[int, str] = {}
+    for start in range(0, len(item_ids), 500):
+        rows = session.execute(
+            select(ItemRow.id, ItemRow.public_id).where(ItemRow.id.in_(item_ids[start : start + 500]))
+        )
+        found.update({item_id: public_id for item_id, public_id in rows})  # noqa: C416
+    return found
+
+
+def predictions_of(session: Session, pairs: Sequence[tuple[int, int | None]]) -> dict[int, PredictionRow]:
+    """Predictions by item id, each of the version named beside it."""
+    wanted = {item_id: version for item_id, version in pairs if version is not None}
+    ids = list(wanted)
+    found: dict[int, PredictionRow] = {}
+    for start in range(0, len(ids), 500):
+        rows = session.scalars(
+            select(PredictionRow).where(PredictionRow.item_id.in_(ids[start : start + 500]))
+        )
+        found.update({r.item_id: r for r in rows if r.model_version_id == wanted[r.item_id]})
+    return found
+
+
+def visits_by_key(session: Session, lane_id: int, keys: Sequence[str]) -> dict[str, VisitRow]:
+    """Visits of a lane by public id."""
+    found: dict[str, VisitRow] = {}
+    for start in range(0, len(keys), 500):
+        rows = session.scalars(
+            select(VisitRow).where(
+                VisitRow.lane_id == lane_id, VisitRow.public_id.in_(keys[start : start + 500])
+            )
+        )
+        found.update({row.public_id: row for row in rows})
+    return found
+
+
+def visits_by_task(session: Session, lane_id: int, task_ids: Sequence[int]) -> dict[int, VisitRow]:
+    """Visits of a lane by Label Studio task."""
+    found: dict[int, VisitRow] = {}
+    for start in range(0, len(task_ids), 500):
+        rows = session.scalars(
+            select(VisitRow).where(
+                VisitRow.lane_id == lane_id, VisitRow.ls_task_id.in_(task_ids[start : start + 500])
+            )
+        )
+        found.update({row.ls_task_id: row for row in rows if row.ls_task_id is not None})
+    return found
+
+
+def annotations_of_items(session: Session, item_ids: Sequence[int]) -> dict[int, list[AnnotationRow]]:
+    """All annotations of items, deleted ones too, oldest first."""
+    found: defaultdict[int, list[AnnotationRow]] = defaultdict(list)
+    for start in range(0, len(item_ids), 500):
+        rows = session.scalars(
+            select(AnnotationRow)
+            .where(AnnotationRow.item_id.in_(item_ids[start : start + 500]))
+            .order_by(AnnotationRow.created_at, AnnotationRow.id)
+        )
+        for row in rows:
+            found[row.item_id].append(row)
+    return found
+
+
+def replace_answers(session: Session, annotation_id: int, answers: Sequence[dict[str, Any]]) -> None:
+    """The normal form of an annotation, instead of what stood there."""
+    session.execute(AnswerRow.__table__.delete().where(AnswerRow.annotation_id == annotation_id))  # type: ignore[attr-defined]
+    if answers:
+        session.execute(
+            insert(AnswerRow),
+            [{"annotation_id": annotation_id, "position": i} | one for i, one in enumerate(answers)],
+        )
+
+
+def lanes_with_work(
+    session: Session, pool_ids: Sequence[int], server_ids: Sequence[int], person_id: int
+) -> list[tuple[LaneRow, int, int]]:
+    """Lanes of these pools with open visits that this person has not answered: (lane, visits, priority)."""
+    answered = exists().where(AnnotationRow.visit_id == VisitRow.id, AnnotationRow.person_id == person_id)
+    rows = session.execute(
+        select(LaneRow, func.count(VisitRow.id), func.max(VisitRow.priority))
+        .join(VisitRow, VisitRow.lane_id == LaneRow.id)
+        .where(
+            LaneRow.pool_id.in_(pool_ids),
+            LaneRow.server_id.in_(server_ids),
+            LaneRow.ls_project_id.is_not(None),
+            VisitRow.state == VisitState.IN_LANE,
+            ~answered,
+        )
+        .group_by(LaneRow.id)
+    )
+    return [(lane, n, priority) for lane, n, priority in rows]
+
+
+def oldest_open(session: Session, project_id: int) -> datetime | None:
+    """When the longest-waiting open visit of a project was made."""
+    return session.scalar(
+        select(func.min(VisitRow.created_at)).where(
+            VisitRow.project_id == project_id,
+            VisitRow.state.in_([VisitState.QUEUED, *OPEN_IN_LANE]),
+        )
+    )

@@ -1,0 +1,1 @@
+"""The label an item ends with, and where it comes from."""

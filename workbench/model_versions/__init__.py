@@ -1,0 +1,1 @@
+"""Immutable versions of pre-label models."""

@@ -1,0 +1,113 @@
+"""Registering model versions and choosing the one that is live."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from models.errors import LabelsDontMatch
+from models.interface import Kind, ModelSpec
+from models.loading import inspect
+from workbench.errors import InvalidInput
+from workbench.model_versions import store
+from workbench.model_versions.tables import ModelVersionRow
+from workbench.outside import Outside
+from workbench.projects.tables import ProjectRow
+
+list_versions = store.versions_of
+
+
+def to_document(spec: ModelSpec) -> dict[str, Any]:
+    """A specification as JSON."""
+    return dataclasses.asdict(spec) | {"kind": spec.kind.value, "labels": list(spec.labels)}
+
+
+def to_spec(document: Mapping[str, Any]) -> ModelSpec:
+    """A stored specification, ready to load."""
+    return ModelSpec(**{**document, "kind": Kind(document["kind"]), "labels": tuple(document["labels"])})
+
+
+def register_version(
+    outside: Outside,
+    session: Session,
+    project: ProjectRow,
+    folder: Path,
+    *,
+    labels: tuple[str, ...],
+    by: str,
+    name: str = "",
+    label_map: Mapping[str, str] | None = None,
+    trained: Mapping[str, Any] | None = None,
+) -> ModelVersionRow:
+    """A new immutable version from a model's folder; the very same files again are the version there is.
+
+    Args:
+        outside: For clock and prices.
+        session: An open write transaction.
+        project: Whose model it is.
+        folder: A folder with safetensors weights, on this machine.
+        labels: The project's labels, in order.
+        by: Who registers it.
+        name: What to call it; the folder's name if empty.
+        label_map: The model's own label to the project's, where they differ.
+        trained: Facts of a training done here, shown on the card.
+
+    Raises:
+        LabelsDontMatch: The model gives a label that the project does not have.
+        WeightsRefused: The folder holds something that is not loaded (pickle, remote code).
+        InvalidInput: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise InvalidInput(f"there is no folder {folder}; give the folder that holds the model's files")
+    found = inspect(folder)
+    mapped = dict(label_map or {})
+    given = {mapped.get(label, label) for label in found.spec.labels}
+    if unknown := sorted(given - set(labels)):
+        raise LabelsDontMatch(tuple(unknown), labels, where=str(folder))
+    spec = dataclasses.replace(found.spec, labels=labels, label_map=mapped, uri=str(folder.resolve()))
+    document = to_document(spec)
+    for row in store.versions_of(session, project.id):
+        if row.specification["sha256"] == document["sha256"] and row.specification["label_map"] == mapped:
+            return row
+    name = name or folder.name
+    row = ModelVersionRow(
+        project_id=project.id,
+        name=name,
+        version=store.next_number(session, project.id, name),
+        kind=spec.kind.value,
+        specification=document,
+        card={
+            "licence": found.licence,
+            "parameters": found.parameters,
+            "size_bytes": found.size_bytes,
+            "trained_on": found.trained_on,
+            "evaluation": found.evaluation,
+            **(trained or {}),
+        },
+        stage="registered",
+        price_per_hour=outside.settings.machine_price_per_hour,
+        created_at=outside.now(),
+        created_by=by,
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def promote(session: Session, project_id: int, version_id: int, *, by: str, now: datetime) -> ModelVersionRow:
+    """Make a version live; the one before is retired. Items already decided keep their decision."""
+    row = store.find_version(session, project_id, version_id)
+    live = store.live_version(session, project_id)
+    if live is not None and live.id != row.id:
+        live.stage, live.retired_at = "retired", now
+        session.flush()
+    if row.stage != "live":
+        row.stage, row.live_since, row.retired_at = "live", now, None
+        row.card = {**row.card, "promoted_by": by}
+    session.flush()
+    return row

@@ -1,0 +1,1 @@
+"""Pages of items: they show what all features know of an item."""

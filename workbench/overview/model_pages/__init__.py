@@ -1,0 +1,1 @@
+"""Pages of model versions: they show what predictions and people make of each."""

@@ -1,0 +1,1 @@
+"""Persons, pools, suppliers, rate cards and Label Studio servers with their accounts."""

@@ -1,0 +1,47 @@
+"""Queries on predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from workbench.db.upsert import insert_new
+from workbench.items.domain import ItemState
+from workbench.items.tables import ItemPartRow, ItemRow
+from workbench.prelabeling.tables import PredictionRow
+
+
+def texts_to_predict(session: Session, project_id: int, field: str, limit: int) -> list[tuple[int, str]]:
+    """Ids and texts of items that no model has seen, oldest first."""
+    rows = session.execute(
+        select(ItemRow.id, ItemPartRow.text)
+        .join(ItemPartRow, (ItemPartRow.item_id == ItemRow.id) & (ItemPartRow.name == field))
+        .where(ItemRow.project_id == project_id, ItemRow.state == ItemState.IMPORTED)
+        .order_by(ItemRow.id)
+        .limit(limit)
+    )
+    return [(item_id, text) for item_id, text in rows]
+
+
+def add_predictions(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Store predictions; one that is there already stays as it is."""
+    insert_new(session, PredictionRow, rows, keys=("item_id", "model_version_id"))
+
+
+def predictions_for(
+    session: Session, item_ids: Sequence[int], model_version_id: int
+) -> dict[int, PredictionRow]:
+    """Predictions of one version by item id."""
+    found: dict[int, PredictionRow] = {}
+    for start in range(0, len(item_ids), 500):
+        rows = session.scalars(
+            select(PredictionRow).where(
+                PredictionRow.item_id.in_(item_ids[start : start + 500]),
+                PredictionRow.model_version_id == model_version_id,
+            )
+        )
+        found.update({row.item_id: row for row in rows})
+    return found

@@ -1,0 +1,1 @@
+"""Projects: what is asked, of which labels, in whose time zone."""

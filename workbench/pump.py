@@ -1,0 +1,175 @@
+"""What keeps work flowing: sees what each project needs next and asks for the job."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy.orm import Session
+
+from workbench.decisions.jobs import DECIDE
+from workbench.decisions.store import active_policy
+from workbench.items.domain import ItemState
+from workbench.items.store import counts_by_state
+from workbench.jobs import store as jobs
+from workbench.jobs.definition import JobState
+from workbench.jobs.engine import Engine
+from workbench.jobs.tables import JobRow
+from workbench.labeling.jobs import SYNC
+from workbench.labeling.store import lanes_of
+from workbench.labels.jobs import RESOLVE
+from workbench.model_versions.store import live_version
+from workbench.outside import Outside
+from workbench.people.store import mark_server
+from workbench.prelabeling.jobs import PRELABEL
+from workbench.projects.store import active_projects
+from workbench.projects.tables import ProjectRow
+
+log = structlog.get_logger(__name__)
+
+RETRY_AFTER = timedelta(seconds=30)
+LONGEST_PAUSE_S = 30.0
+BEAT_SECONDS = 0.5
+
+
+@dataclass
+class _Rhythm:
+    """When a project's lanes are looked at again."""
+
+    due: datetime | None = None
+    quiet_rounds: int = 0
+    failures: int = 0
+    seen: str = ""
+    ended: list[str] = field(default_factory=list)
+
+
+class Pump:
+    """Asks for jobs; call `beat` about every second."""
+
+    def __init__(self, outside: Outside) -> None:
+        self.outside = outside
+        self._rhythms: dict[int, _Rhythm] = {}
+
+    def beat(self) -> list[str]:
+        """One look at all active projects; returns the engine ids of recurring jobs that can be forgotten."""
+        with self.outside.db.read() as session:
+            projects = active_projects(session)
+            wanted = {project.id: self._wants(session, project) for project in projects}
+        for project in projects:
+            if any(wanted[project.id]):
+                with self.outside.db.write() as session:
+                    self._ask(session, project, wanted[project.id])
+        return self._forgettable()
+
+    def _wants(self, session: Session, project: ProjectRow) -> list[str]:
+        counts = counts_by_state(session, project.id)
+        live = live_version(session, project.id)
+        now = self.outside.now()
+        wants = []
+        if counts[ItemState.IMPORTED] and live and self._may_start(session, PRELABEL, project.id):
+            wants.append(PRELABEL)
+        to_decide = counts[ItemState.PREDICTED] or (
+            counts[ItemState.IMPORTED] and live is None and project.without_model == "people"
+        )
+        if (
+            to_decide
+            and active_policy(session, project.id) is not None
+            and self._may_start(session, DECIDE, project.id)
+        ):
+            wants.append(DECIDE)
+        if counts[ItemState.ACCEPTED] or counts[ItemState.ANNOTATED]:
+            wants.append(RESOLVE)
+        rhythm = self._rhythms.setdefault(project.id, _Rhythm())
+        self._listen(session, project, rhythm)
+        has_lane_work = counts[ItemState.QUEUED] or lanes_of(session, project.id)
+        if project.server_id is not None and has_lane_work and (rhythm.due is None or now >= rhythm.due):
+            wants.append(SYNC)
+        return wants
+
+    def _may_start(self, session: Session, kind: str, project_id: int) -> bool:
+        """No job of this kind is open, and the last one did not fail a moment ago or was not cancelled."""
+        last = jobs.last_job(session, kind, project_id)
+        if last is None:
+            return True
+        if last.state == JobState.FAILED:
+            return self.outside.now() - (last.finished_at or last.created_at) > RETRY_AFTER
+        return last.state == JobState.DONE
+
+    def _ask(self, session: Session, project: ProjectRow, wants: list[str]) -> None:
+        now = self.outside.now()
+        for kind in wants:
+            if kind in {SYNC, RESOLVE}:
+                self._repeat(session, kind, project, now)
+                continue
+            arguments: dict[str, object] = {"project_id": project.id}
+            if kind == DECIDE:
+                arguments["without_model"] = (
+                    project.without_model == "people" and live_version(session, project.id) is None
+                )
+            jobs.start_job(
+                session,
+                kind,
+                arguments,
+                job_id=self.outside.new_id(),
+                project_id=project.id,
+                by="machine",
+                now=now,
+            )
+
+    def _repeat(self, session: Session, kind: str, project: ProjectRow, now: datetime) -> None:
+        job_id = f"{kind}-{project.id}"
+        before = session.get(JobRow, job_id)
+        earlier = before.engine_id if before else ""
+        if jobs.repeat_job(
+            session, kind, {"project_id": project.id}, job_id=job_id, project_id=project.id, now=now
+        ):
+            if earlier:
+                self._rhythms[project.id].ended.append(earlier)
+            if kind == SYNC:
+                self._rhythms[project.id].due = now + timedelta(seconds=self.outside.settings.poll_seconds)
+
+    def _listen(self, session: Session, project: ProjectRow, rhythm: _Rhythm) -> None:
+        """What the last round over the lanes found sets the pace of the next."""
+        row = session.get(JobRow, f"{SYNC}-{project.id}")
+        if row is None or row.engine_id == rhythm.seen or row.state not in {JobState.DONE, JobState.FAILED}:
+            return
+        rhythm.seen = row.engine_id
+        settings = self.outside.settings
+        if row.state == JobState.FAILED:
+            rhythm.failures += 1
+            pause = min(settings.poll_seconds * 2**rhythm.failures, LONGEST_PAUSE_S)
+            self._tell_server(project, "unreachable", row.problem)
+        else:
+            moved = any((row.result or {}).values())
+            rhythm.quiet_rounds = 0 if moved else rhythm.quiet_rounds + 1
+            busy = rhythm.quiet_rounds * settings.poll_seconds < settings.idle_poll_seconds * 4
+            pause = settings.poll_seconds if busy else settings.idle_poll_seconds
+            if rhythm.failures or rhythm.quiet_rounds == 0:
+                self._tell_server(project, "ready", "")
+            rhythm.failures = 0
+        rhythm.due = self.outside.now() + timedelta(seconds=pause)
+
+    def _tell_server(self, project: ProjectRow, state: str, problem: str) -> None:
+        if project.server_id is not None:
+            with self.outside.db.write() as session:
+                mark_server(session, project.server_id, state, problem, self.outside.now())
+
+    def _forgettable(self) -> list[str]:
+        ended: list[str] = []
+        for rhythm in self._rhythms.values():
+            if len(rhythm.ended) > 40:  # noqa: PLR2004 - some are kept to look at when something is odd
+                ended.extend(rhythm.ended[:20])
+                rhythm.ended = rhythm.ended[20:]
+        return ended
+
+
+def beat_until(stop: threading.Event, outside: Outside, engine: Engine) -> None:
+    """Let the pump beat until told to stop; a beat that fails is logged and the next one tried."""
+    pump = Pump(outside)
+    while not stop.wait(BEAT_SECONDS):
+        try:
+            engine.forget(pump.beat())
+        except Exception as problem:
+            log.exception("a beat failed", error=type(problem).__name__)

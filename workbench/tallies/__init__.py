@@ -1,0 +1,1 @@
+"""Agreement, cost and throughput, kept in the transaction of the annotation."""

@@ -1,0 +1,1 @@
+"""Training pre-label models on what people said."""

@@ -1,0 +1,1 @@
+"""The floor of all pages: layout, styles, charts, errors."""
