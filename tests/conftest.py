@@ -14,6 +14,9 @@ from workbench.outside import Outside, outside_of
 from workbench.settings import load_settings
 
 
+pytest_plugins = ["tests.label_studio_server"]
+
+
 class Clock:
     """A clock that moves when told to."""
 

@@ -18,12 +18,14 @@ from integrations.label_studio.errors import (
     LabelStudioUnavailable,
 )
 from integrations.label_studio.interface import (
+    DOOR,
     LaneSpec,
     Member,
     NewTask,
     ServerInfo,
     TaskAnswers,
     TaskStamp,
+    lane_address,
 )
 from integrations.label_studio.listing import Listing
 from integrations.label_studio.transport import Transport
@@ -52,7 +54,6 @@ ANSWER_FIELDS = (
     "result,completed_by,updated_by,was_cancelled,lead_time,created_at,ground_truth,unique_id"
 )
 BULK_PATIENCE = 4
-DOOR = "/workbench/label"
 DOOR_PATIENCE_S = 2.0
 _NOT_FOUND = 404
 
@@ -305,9 +306,7 @@ class LabelStudioClient:
         Elsewhere it is the lane's page, where "Label All Tasks" must be pressed. Never Label Studio's own
         `?labeling=1`: in a browser where that button was never pressed, it hands everybody the same task.
         """
-        if self._knows_door():
-            return f"{self.url}{DOOR}/{ls_project_id}"
-        return f"{self.url}/projects/{ls_project_id}/data"
+        return lane_address(self.url, ls_project_id, has_door=self._knows_door())
 
     def _knows_door(self) -> bool:
         """Whether the server has our door, asked once; a server that does not answer is asked again later."""

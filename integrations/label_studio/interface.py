@@ -16,6 +16,24 @@ that really predicted is kept in our own database and not in this field.
 """
 
 
+DOOR = "/workbench/label"
+"""Where a server that we started puts an annotator straight in front of a lane's next task."""
+
+
+def lane_address(url: str, ls_project_id: int, *, has_door: bool) -> str:
+    """The page of a lane's queue.
+
+    Where the server has our door it leads straight to the next task, in the queue's order. Elsewhere it is
+    the lane's page, where "Label All Tasks" must be pressed: Label Studio's own `?labeling=1` hands everybody
+    the same task in a browser where that button was never pressed.
+    """
+    return (
+        f"{url.rstrip('/')}{DOOR}/{ls_project_id}"
+        if has_door
+        else f"{url.rstrip('/')}/projects/{ls_project_id}/data"
+    )
+
+
 @dataclass(frozen=True)
 class ServerInfo:
     """Who and what answered a probe."""

@@ -28,7 +28,7 @@ from workbench.projects.store import find_project
 from workbench.settings import load_settings
 
 SEED = 1
-FIRST_SHARE = 5
+FIRST_SHARE = 6
 """One text in so many is labelled by people before there is a model."""
 
 
@@ -39,7 +39,7 @@ class DemoOptions:
     exit_when_done: bool = False
     as_json: bool = False
     fresh: bool = False
-    items: int = 2500
+    items: int = 2400
     port: int = 8000
     label_studio_port: int = 8080
     data_dir: Path = Path("data/demo")

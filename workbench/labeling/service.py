@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from integrations.label_studio.interface import lane_address
 from workbench.items.domain import Stage
 from workbench.labeling.store import lanes_with_work
 from workbench.people.store import pools_of_person
@@ -21,11 +22,13 @@ class Door:
         address: The Label Studio page that serves it.
         title: The lane's name.
         waiting: Visits there that this person can answer.
+        is_direct: It leads straight to the next task; else "Label All Tasks" must be pressed there.
     """
 
     address: str
     title: str
     waiting: int
+    is_direct: bool
 
 
 def next_lane_for(session: Session, person_id: int) -> Door | None:
@@ -45,5 +48,7 @@ def next_lane_for(session: Session, person_id: int) -> Door | None:
     if not lanes:
         return None
     lane, waiting, _ = max(lanes, key=lambda found: (found[0].stage == Stage.ADJUDICATE, found[2], found[1]))
-    address = f"{servers[lane.server_id].url.rstrip('/')}/projects/{lane.ls_project_id}/data?labeling=1"
-    return Door(address=address, title=lane.title, waiting=waiting)
+    server = servers[lane.server_id]
+    is_direct = bool(server.capabilities.get("door"))
+    address = lane_address(server.url, lane.ls_project_id or 0, has_door=is_direct)
+    return Door(address=address, title=lane.title, waiting=waiting, is_direct=is_direct)
