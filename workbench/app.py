@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from importlib import import_module
 from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Request
@@ -16,13 +14,28 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, Response
 
+from workbench.auth import api as auth_api
+from workbench.auth import pages as auth_pages
 from workbench.auth.access import Caller, RoleTable, guarded_routes, public
 from workbench.auth.identify import Identify
 from workbench.auth.landing import landing_for
 from workbench.auth.service import Throttles
 from workbench.db.migrate import fits
+from workbench.decisions import api as decisions_api
+from workbench.decisions import pages as decisions_pages
+from workbench.deliveries import api as deliveries_api
+from workbench.deliveries import pages as deliveries_pages
+from workbench.items import api as items_api
+from workbench.items import pages as items_pages
+from workbench.labeling import pages as labeling_pages
 from workbench.outside import Outside
+from workbench.overview import api as overview_api
+from workbench.overview import pages as overview_pages
+from workbench.people import api as people_api
+from workbench.people import pages as people_pages
 from workbench.projects.store import project_with_key
+from workbench.setup import api as setup_api
+from workbench.setup import pages as setup_pages
 from workbench.web.assets import Assets
 from workbench.web.current import Out, ProjectRef
 from workbench.web.errors import add_error_handlers
@@ -30,20 +43,18 @@ from workbench.web.live import Stopping
 from workbench.web.middleware import BodyLimit, LastNet, SecurityHeaders
 from workbench.web.render import redirect
 
-FEATURES = (
-    "auth",
-    "setup",  # before every feature with pages under /projects/{key}: /projects/new is no project
-    "projects",
-    "people",
-    "items",
-    "model_versions",
-    "prelabeling",
-    "decisions",
-    "labeling",
-    "labels",
-    "deliveries",
-    "overview",
-)
+ROUTERS: dict[str, tuple[APIRouter, ...]] = {
+    "auth": (auth_pages.router, auth_api.router),
+    # Before every feature with pages under /projects/{key}: /projects/new is no project.
+    "setup": (setup_pages.router, setup_api.router),
+    "people": (people_pages.router, people_api.router),
+    "items": (items_pages.router, items_api.router),
+    "decisions": (decisions_pages.router, decisions_api.router),
+    "labeling": (labeling_pages.router,),
+    "deliveries": (deliveries_pages.router, deliveries_api.router),
+    "overview": (overview_pages.router, overview_api.router),
+}
+FEATURES = tuple(ROUTERS)
 router = APIRouter()
 Anybody = Annotated[Caller, public()]
 
@@ -86,12 +97,9 @@ def create_app(outside: Outside, *, features: Sequence[str] = FEATURES) -> FastA
 
 
 def feature_routers(features: Sequence[str] = FEATURES) -> Iterator[APIRouter]:
-    """The pages and the JSON API of each feature that has them."""
+    """The pages and the JSON API of each feature."""
     for feature in features:
-        for edge in ("pages", "api"):
-            name = f"workbench.{feature}.{edge}"
-            if importlib.util.find_spec(name) is not None:
-                yield import_module(name).router
+        yield from ROUTERS[feature]
 
 
 @asynccontextmanager

@@ -87,6 +87,8 @@ class Replays:
                 "texts": str(archive),
                 "account": account,
                 "accounts": len(PEOPLE),
+                # Without a pause the server hands many a task to two people at once; people pause too.
+                "max_per_minute": 120,
                 "dealt": str(notes / f"{account}.dealt"),
             }
             with (folder / "logs" / f"replay-{account}.log").open("ab") as sink:

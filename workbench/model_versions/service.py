@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from models.errors import LabelsDontMatch
 from models.interface import Kind, ModelSpec
-from models.loading import inspect
+from models.inspection import inspect
 from workbench.errors import InvalidInput
 from workbench.model_versions import store
 from workbench.model_versions.tables import ModelVersionRow

@@ -10,7 +10,8 @@ from models.errors import LabelsDontMatch, ModelError, ModelUnavailable, Weights
 from models.interface import Kind, RuntimeOptions, Scores
 from models.keyword import KeywordPredictor
 from models.linear_head import train_head
-from models.loading import inspect, load, smoke
+from models.inspection import inspect
+from models.loading import load, smoke
 from tests.unit.models.building import LABELS, clusters, edit_json
 
 ONE = RuntimeOptions(threads=1)
@@ -98,7 +99,7 @@ def test_inspecting_never_imports_torch(bert_folder: Path, head_folder: Path, ki
     folder = bert_folder if kind == "hf" else head_folder
     code = (
         "import sys, models.interface, models.errors, models.weights, models.keyword, models.default_encoder\n"
-        "from models.loading import inspect\n"
+        "from models.inspection import inspect\n"
         "inspect(sys.argv[1])\n"
         "print([name for name in ('torch', 'transformers') if name in sys.modules])\n"
     )
