@@ -14,9 +14,13 @@ from workbench.errors import Conflict
 _PR_SET_PDEATHSIG = 1
 
 
-def die_with_parent() -> None:
-    """Have the kernel end this process (SIGTERM) when its parent ends, however that happens. Linux only."""
-    parent = os.getppid()
+def die_with_parent(parent: int | None = None) -> None:
+    """Have the kernel end this process (SIGTERM) when its parent ends, however that happens. Linux only.
+
+    Args:
+        parent: Process id of the parent as it knew itself: it may have ended before this line is reached.
+    """
+    parent = parent or os.getppid()
     try:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     except (OSError, AttributeError):

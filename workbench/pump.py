@@ -22,7 +22,7 @@ from workbench.labeling.store import lanes_of
 from workbench.labels.jobs import RESOLVE
 from workbench.model_versions.store import live_version
 from workbench.outside import Outside
-from workbench.people.store import mark_server
+from workbench.people.store import find_server, mark_server
 from workbench.prelabeling.jobs import PRELABEL
 from workbench.projects.store import active_projects
 from workbench.projects.tables import ProjectRow
@@ -79,7 +79,8 @@ class Pump:
             and self._may_start(session, DECIDE, project.id)
         ):
             wants.append(DECIDE)
-        if counts[ItemState.ACCEPTED] or counts[ItemState.ANNOTATED]:
+        to_resolve = counts[ItemState.ACCEPTED] or counts[ItemState.ANNOTATED]
+        if to_resolve and self._may_start(session, RESOLVE, project.id):
             wants.append(RESOLVE)
         rhythm = self._rhythms.setdefault(project.id, _Rhythm())
         self._listen(session, project, rhythm)
@@ -146,10 +147,14 @@ class Pump:
             rhythm.quiet_rounds = 0 if moved else rhythm.quiet_rounds + 1
             busy = rhythm.quiet_rounds * settings.poll_seconds < settings.idle_poll_seconds * 4
             pause = settings.poll_seconds if busy else settings.idle_poll_seconds
-            if rhythm.failures or rhythm.quiet_rounds == 0:
+            if moved or self._server_is_in_doubt(session, project):
                 self._tell_server(project, "ready", "")
             rhythm.failures = 0
         rhythm.due = self.outside.now() + timedelta(seconds=pause)
+
+    def _server_is_in_doubt(self, session: Session, project: ProjectRow) -> bool:
+        """Whether the server's row says that something is wrong; an earlier process may have written it."""
+        return project.server_id is not None and find_server(session, project.server_id).state != "ready"
 
     def _tell_server(self, project: ProjectRow, state: str, problem: str) -> None:
         if project.server_id is not None:

@@ -14,6 +14,7 @@ import uvicorn
 from workbench import logs
 from workbench.adapters import label_studio_clients
 from workbench.app import create_app
+from workbench.auth.service import ensure_roles
 from workbench.db import migrate
 from workbench.outside import outside_of
 from workbench.processes import Lock, check_port, die_with_parent
@@ -22,6 +23,9 @@ from workbench.settings import Settings, load_settings
 log = structlog.get_logger(__name__)
 
 STOP_SECONDS = 30
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+# A worker that lived this long did not die of how it was started.
+RAN_WELL_S = 10.0
 CHILD = "WORKBENCH_CHILD_OF"
 
 
@@ -33,12 +37,14 @@ def serve(settings: Settings, *, with_worker: bool = True) -> None:
         InvalidInput: The database was written by a newer release.
     """
     logs.configure_logs()
-    if os.environ.get(CHILD):
-        die_with_parent()
+    if parent := os.environ.get(CHILD):
+        die_with_parent(int(parent))
     check_port(settings.host, settings.port, "--port (or WORKBENCH_PORT)")
     lock = Lock(settings.data_dir / "serve.lock", "`workbench serve`")
     migrate.upgrade(settings)
     outside = outside_of(settings, label_studio=label_studio_clients(settings))
+    with outside.db.write() as session:
+        ensure_roles(session)
     worker = WorkerChild(settings) if with_worker else None
     if worker:
         worker.start()
@@ -65,6 +71,7 @@ class WorkerChild:
     def __init__(self, settings: Settings) -> None:
         self._environment = os.environ | child_environment(settings) | {CHILD: str(os.getpid())}
         self._stopping = threading.Event()
+        self._started = 0.0
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher = threading.Thread(target=self._watch, name="worker-child", daemon=True)
 
@@ -87,17 +94,20 @@ class WorkerChild:
             process.wait()
 
     def _spawn(self) -> None:
+        self._started = time.monotonic()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "workbench.worker"], env=self._environment, stdin=subprocess.DEVNULL
         )
 
     def _watch(self) -> None:
-        pause = 1.0
+        pause = FIRST_PAUSE_S
         while not self._stopping.wait(0.5):
             if self._process is not None and self._process.poll() is not None:
+                if time.monotonic() - self._started > RAN_WELL_S:
+                    pause = FIRST_PAUSE_S
                 log.warning("worker ended, starting it again", code=self._process.returncode, pause_s=pause)
                 time.sleep(pause)
-                pause = min(pause * 2, 30.0)
+                pause = min(pause * 2, LONGEST_PAUSE_S)
                 if not self._stopping.is_set():
                     self._spawn()
 

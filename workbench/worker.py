@@ -60,8 +60,8 @@ def work(settings: Settings) -> None:
 
 def main() -> None:
     """Entry point of the child that `workbench serve` starts."""
-    if os.environ.get(CHILD):
-        die_with_parent()
+    if parent := os.environ.get(CHILD):
+        die_with_parent(int(parent))
     work(load_settings())
 
 

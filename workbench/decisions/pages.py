@@ -71,6 +71,7 @@ def _page(
         policy=policy,
         form=shown,
         lines=[*shown.rules, *([RuleLine()] if not (shown.rules and shown.rules[-1].is_blank) else [])],
+        in_force=form_of(document).threshold or "none",
         threshold_before=threshold_before if form else shown.threshold,
         errors=errors or {},
         comparison=comparison,

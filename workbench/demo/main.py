@@ -56,14 +56,14 @@ def run_demo(options: DemoOptions) -> int:
     folder = options.data_dir.resolve()
     narrator = Narrator()
     with ExitStack() as stack:
+        check_port("127.0.0.1", options.port, "--port")
+        check_port("127.0.0.1", options.label_studio_port, "--label-studio-port")
         if options.fresh:
             _start_over(folder)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / "logs").mkdir(exist_ok=True)
         lock = Lock(folder / "demo.lock", "`workbench demo`")
         stack.callback(lock.release)
-        check_port("127.0.0.1", options.port, "--port")
-        check_port("127.0.0.1", options.label_studio_port, "--label-studio-port")
         figures = _play(options, folder, narrator, stack)
         if options.as_json:
             sys.stdout.write(json.dumps(figures) + "\n")
@@ -153,7 +153,8 @@ def _start_over(folder: Path) -> None:
     """Remove a demo's folder, and only that."""
     if not folder.exists():
         return
-    if any(folder.iterdir()) and not (folder / FILE).exists():
+    foreign = {path.name for path in folder.iterdir()} - {"demo.lock", "logs"}
+    if foreign and not (folder / FILE).exists():
         raise InvalidInput(f"{folder} is not a demo's folder; --fresh only removes what a demo made")
     Lock(folder / "demo.lock", "`workbench demo`").release()
     shutil.rmtree(folder)

@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 
 from integrations.errors import IntegrationError
 from workbench.db.database import job_engine_database
-from workbench.errors import Unavailable, WorkbenchError
+from workbench.errors import Unavailable, WorkbenchError, WrongState
 from workbench.jobs import store
 from workbench.jobs.definition import JobKind, JobQueue, JobState, Json, checked_json
 from workbench.jobs.tables import JobRow
@@ -95,7 +95,8 @@ class Engine:
         run = _Run(self.outside, job_id)
         try:
             arguments = run.step(_begin, job_id)
-            result = checked_json(self.kinds[kind_name].run(run, arguments), f"result of job {kind_name}")
+            kind = self._known(kind_name)
+            result = checked_json(kind.run(run, arguments), f"result of job {kind_name}")
             run.step(_end, job_id, JobState.DONE.value, result, "")
         except (DBOSWorkflowCancelledError, DBOSAwaitedWorkflowCancelledError):
             raise
@@ -104,6 +105,14 @@ class Engine:
             _end(self.outside, job_id, JobState.FAILED.value, None, sentence(problem))
             raise
         return None
+
+    def _known(self, name: str) -> JobKind:
+        kind = self.kinds.get(name)
+        if kind is None:
+            raise WrongState(
+                f"this release knows no job of kind {name}; upgrade the worker, then resume the job"
+            )
+        return kind
 
     def _look_for_jobs(self) -> None:
         while not self._stop.wait(_LOOK_SECONDS):
@@ -116,19 +125,21 @@ class Engine:
         with self.outside.db.read() as session:
             waiting = store.waiting_jobs(session)
         for row in waiting:
-            if row.state == JobState.CANCELLING:
-                self._cancel(row)
-            elif row.state == JobState.RESUMING:
-                self._resume(row)
-            elif row.engine_id not in self._sent:
-                self._send(row)
+            try:
+                self._take(row)
+            except WorkbenchError as problem:
+                _end(self.outside, row.id, JobState.FAILED.value, None, str(problem))
+
+    def _take(self, row: JobRow) -> None:
+        if row.state == JobState.CANCELLING:
+            self._cancel(row)
+        elif row.state == JobState.RESUMING:
+            self._resume(row)
+        elif row.engine_id not in self._sent:
+            self._send(row)
 
     def _send(self, row: JobRow) -> None:
-        kind = self.kinds.get(row.kind)
-        if kind is None:
-            problem = f"this release knows no job of kind {row.kind}; upgrade the worker, then resume the job"
-            _end(self.outside, row.id, JobState.FAILED.value, None, problem)
-            return
+        kind = self._known(row.kind)
         with SetWorkflowID(row.engine_id):
             DBOS.enqueue_workflow(kind.queue.value, self._workflow, row.id, row.kind)
         self._sent.add(row.engine_id)
@@ -141,16 +152,19 @@ class Engine:
     def _resume(self, row: JobRow) -> None:
         status = DBOS.get_workflow_status(row.engine_id)
         engine_id = row.engine_id
-        if status is not None and status.status == "CANCELLED":
-            DBOS.resume_workflow(engine_id, queue_name=self.kinds[row.kind].queue.value)
-            state = JobState.RUNNING
-        else:
+        goes_on = status is not None and status.status == "CANCELLED"
+        kind = self._known(row.kind)
+        state = JobState.RUNNING
+        if not goes_on:
             # A failed one begins anew under another id; its finished work is there, so it goes fast.
             turn = int(engine_id.rpartition("~")[2]) if "~" in engine_id else 0
             engine_id = f"{row.id}~{turn + 1}"
             state = JobState.QUEUED
+        # Written first: the work may end at any moment after the engine has it, and that must stand.
         with self.outside.db.write() as session:
             store.report(session, row.id, state=state, engine_id=engine_id, finished_at=None)
+        if goes_on:
+            DBOS.resume_workflow(engine_id, queue_name=kind.queue.value)
 
     def _adopt_lost(self) -> None:
         """Jobs that say they run but that the engine does not know (its file was lost) begin anew."""
@@ -213,6 +227,11 @@ def _begin(outside: Outside, job_id: str) -> dict[str, Any]:
 
 def _end(outside: Outside, job_id: str, state: str, result: Json, problem: str) -> None:
     with outside.db.write() as session:
+        row = store.find_job(session, job_id)
+        if state == JobState.CANCELLED and row.state != JobState.CANCELLING:
+            return  # It came to its end before it could be stopped.
+        if state == JobState.FAILED and row.state in {JobState.CANCELLING, JobState.CANCELLED}:
+            state, problem = JobState.CANCELLED.value, ""  # Its last step broke while it was being stopped.
         store.finish(session, job_id, JobState(state), now=outside.now(), result=result, problem=problem)
 
 

@@ -92,7 +92,9 @@ def judge(heard: Sequence[Heard], overlap: int) -> list[Judged]:
 def _judge_one(one: Heard, people: set[int]) -> tuple[Status, str, str]:
     label = one.labels[0] if len(one.labels) == 1 else ""
     refuse = ""
-    if one.updated_by is not None and one.updated_by != one.completed_by:
+    if one.completed_by == 0:
+        refuse = "the account that wrote it is gone from Label Studio"
+    elif one.updated_by is not None and one.updated_by != one.completed_by:
         refuse = f"written by account {one.updated_by} in the name of account {one.completed_by}"
     elif one.skipped:
         return Status.SKIPPED, "skipped", ""

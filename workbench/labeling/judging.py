@@ -24,6 +24,9 @@ from workbench.prelabeling.tables import PredictionRow
 from workbench.projects.tables import ProjectRow
 from workbench.tallies.domain import Change, Fact, Rate, Status
 
+NOBODY_KNOWN = -1
+"""In the trackers, an answer by an account that the server does not list."""
+
 
 @dataclass
 class LaneContext:
@@ -51,13 +54,13 @@ def judge_task(
     is_labeled: bool,
 ) -> None:
     """Bring what is stored of one visit in line with its task; changes are collected in the context."""
-    heard = {raw.annotation_id: _hear(context, raw) for raw in annotations}
-    judged = judge([one for one, _ in heard.values()], visit.overlap)
     known = {
         row.ls_annotation_id: row
         for row in store.annotations_of_items(session, [visit.item_id])[visit.item_id]
         if row.visit_id == visit.id and row.epoch == visit.epoch
     }
+    heard = {raw.annotation_id: _hear(context, raw, known.get(raw.annotation_id)) for raw in annotations}
+    judged = judge([one for one, _ in heard.values()], visit.overlap)
     for one in judged:
         answers = heard[one.heard.ls_annotation_id][1]
         _store(session, context, visit, known.get(one.heard.ls_annotation_id), one, answers)
@@ -67,14 +70,17 @@ def judge_task(
     _advance(outside, session, context, visit, judged, is_labeled=is_labeled)
 
 
-def _hear(context: LaneContext, raw: RawAnnotation) -> tuple[Heard, tuple[Answer, ...]]:
+def _hear(
+    context: LaneContext, raw: RawAnnotation, row: AnnotationRow | None
+) -> tuple[Heard, tuple[Answer, ...]]:
     read = read_result(context.config, raw.result)
     chosen = tuple(
         a.value for a in read.answers if a.control == context.project.control and a.kind == "choice"
     )
     heard = Heard(
         ls_annotation_id=raw.annotation_id,
-        completed_by=raw.completed_by,
+        # The server forgets who wrote an answer when it loses the account; what was stored still knows.
+        completed_by=raw.completed_by or (row.ls_user_id if row else 0),
         updated_by=raw.updated_by,
         skipped=raw.was_cancelled,
         labels=chosen,
@@ -93,7 +99,7 @@ def _fact(row: AnnotationRow) -> Fact:
     return Fact(
         annotation_id=row.id,
         item_id=row.item_id,
-        person_id=row.person_id or 0,
+        person_id=row.person_id or NOBODY_KNOWN,
         status=Status.DELETED if row.deleted_at else Status(row.status),
         label=row.label,
         blind=row.blind,
@@ -203,6 +209,9 @@ def _advance(
     is_labeled: bool,
 ) -> None:
     """Move visit and item on: answered, wanting more again, or sent on because everybody passed."""
+    if visit.state == VisitState.WITHDRAWN:
+        # What comes now is kept and paid, but somebody else decides already.
+        return
     missing = missing_answers(judged, visit.overlap)
     _, state = states_of(session, [visit.item_id])[visit.item_id]
     if missing == 0:
@@ -222,13 +231,21 @@ def _advance(
         if state is ItemState.ANNOTATED:
             _move(session, context, visit, ItemState.IN_LABELING, "an answer is wanted again")
     if visit.purpose != Purpose.ADJUDICATION and too_often_skipped(judged, context.pool_size):
-        visit.state = VisitState.WITHDRAWN
-        _move(
-            session, context, visit, ItemState.QUEUED, "everybody asked has skipped it; sent to adjudication"
-        )
-        add_adjudication(outside, session, context.project, visit, attempt=visit.attempt)
+        _withdraw(outside, session, context, visit, state)
     elif is_labeled and visit.state == VisitState.IN_LANE:
         visit.state = VisitState.REOPEN
+
+
+def _withdraw(
+    outside: Outside, session: Session, context: LaneContext, visit: VisitRow, state: ItemState
+) -> None:
+    """Somebody else decides what everybody passed on."""
+    visit.state = VisitState.WITHDRAWN
+    if state is not ItemState.QUEUED:
+        reason = "everybody asked has skipped it; sent to adjudication"
+        _move(session, context, visit, ItemState.QUEUED, reason)
+    attempt = store.adjudications_of(session, visit.item_id, visit.round) + 1
+    add_adjudication(outside, session, context.project, visit, attempt=attempt)
 
 
 def _answers_moved(context: LaneContext, visit: VisitRow) -> bool:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from integrations.label_studio.convert import to_result
-from integrations.label_studio.errors import LabelStudioRejected
+from integrations.label_studio.errors import LabelStudioError, LabelStudioRejected
 from integrations.label_studio.interface import LabelStudio, LaneSpec, NewTask
 from integrations.label_studio.label_config import parse
 from workbench.errors import WrongState
 from workbench.items.domain import ItemState, Purpose, Stage
-from workbench.items.store import move_items
+from workbench.items.store import move_items, states_of
 from workbench.labeling import store
 from workbench.labeling.domain import (
     OPEN_IN_LANE,
@@ -32,6 +32,7 @@ from workbench.projects.tables import ProjectRow
 
 # A push whose answer never came may still be at work in the server; only then is it asked what it has.
 LOOK_AFTER = timedelta(seconds=20)
+LONGEST_PUSH = timedelta(minutes=10)
 
 
 def client_of(outside: Outside, server: ServerRow) -> LabelStudio:
@@ -181,16 +182,25 @@ def top_up(outside: Outside, lane_id: int) -> dict[str, int]:
         ls_project_id = lane.ls_project_id
     if not tasks or ls_project_id is None:
         return {"pushed": 0}
+    client = client_of(outside, server)
     try:
-        task_ids = client_of(outside, server).push(ls_project_id, tasks)
+        task_ids = client.push(ls_project_id, tasks)
     except LabelStudioRejected as problem:
         with outside.db.write() as session:
-            store.set_visits(session, ids, state=VisitState.QUEUED, push_started_at=None)
             lane = store.find_lane(session, lane_id)
             lane.state, lane.problem = LaneState.BROKEN, str(problem)
+        # The server has answered, so what it has now is what it will have: an earlier part may be there.
+        _settle(outside, lane_id, visits, client.find_tasks(ls_project_id, [v.public_id for v in visits]))
+        raise
+    except LabelStudioError:
+        # It may be at work for as long again as we waited: the wait before asking begins now.
+        with outside.db.write() as session:
+            store.set_visits(session, ids, push_started_at=outside.now())
         raise
     with outside.db.write() as session:
         _arrived(outside, session, {visit.id: task_ids[visit.public_id] for visit in visits})
+        lane = store.find_lane(session, lane_id)
+        lane.state, lane.problem = LaneState.READY, ""
     return {"pushed": len(tasks)}
 
 
@@ -208,11 +218,27 @@ def settle_doubts(outside: Outside, lane_id: int) -> None:
     doubled = [task for tasks in there.values() for task in sorted(tasks)[1:]]
     if doubled:
         client.delete_tasks(lane.ls_project_id, doubled)
-    found = {v.id: min(there[v.public_id]) for v in doubtful if there.get(v.public_id)}
+    lost_or_found = [visit for visit in doubtful if visit in settled or there.get(visit.public_id)]
+    _settle(outside, lane_id, lost_or_found, there)
+
+
+def _settle(outside: Outside, lane_id: int, visits: list[VisitRow], there: dict[str, list[int]]) -> None:
+    """Visits that the server has are in the lane, the others wait again."""
+    found = {v.id: min(there[v.public_id]) for v in visits if there.get(v.public_id)}
     with outside.db.write() as session:
         _arrived(outside, session, found)
-        lost = [visit.id for visit in settled if visit.id not in found]
+        _read_again(session, lane_id, [v.push_started_at for v in visits if v.id in found])
+        lost = [visit.id for visit in visits if visit.id not in found]
         store.set_visits(session, lost, state=VisitState.QUEUED, push_started_at=None)
+
+
+def _read_again(session: Session, lane_id: int, since: list[datetime | None]) -> None:
+    """Take the lane's mark back: people may have answered tasks that were not yet known to be ours."""
+    lane = store.find_lane(session, lane_id)
+    marks = [moment for moment in since if moment is not None]
+    if marks and lane.read_up_to is not None:
+        # They may have arrived long before their push was given up, and the server's clock may run behind.
+        lane.read_up_to = min(lane.read_up_to, min(marks) - LONGEST_PUSH)
 
 
 def _arrived(outside: Outside, session: Session, task_ids: dict[int, int]) -> None:
@@ -225,8 +251,16 @@ def _arrived(outside: Outside, session: Session, task_ids: dict[int, int]) -> No
             visit.state, visit.ls_task_id, visit.pushed_at = VisitState.IN_LANE, task_id, now
             items.append(visit.item_id)
     session.flush()
+    # Another visit of the same item may have brought it there already.
+    states = states_of(session, items)
+    waiting = [item_id for item_id, (_, state) in states.items() if state is ItemState.QUEUED]
     move_items(
-        session, items, ItemState.IN_LABELING, at=now, actor="push", reason="shown to people in Label Studio"
+        session,
+        waiting,
+        ItemState.IN_LABELING,
+        at=now,
+        actor="push",
+        reason="shown to people in Label Studio",
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from integrations.label_studio.errors import LabelStudioRejected
 from integrations.label_studio.interface import TaskAnswers, TaskStamp
 from integrations.label_studio.label_config import parse
 from workbench.items.domain import ItemState
@@ -27,6 +28,7 @@ from workbench.tallies.service import record_annotations
 # The server stamps a change before it commits it, so a later look may find an earlier stamp.
 OVERLAP = timedelta(seconds=10)
 TASKS_A_STEP = 300
+_NOT_FOUND = 404
 
 
 def read_lane(outside: Outside, lane_id: int) -> dict[str, Any]:
@@ -56,11 +58,13 @@ def read_lane(outside: Outside, lane_id: int) -> dict[str, Any]:
         chunk[-1].updated_at if len(chunk) < len(fresh) else max((s.updated_at for s in stamps), default=None)
     )
     with outside.db.write() as session:
-        _receive(outside, session, lane_id, chunk, answers)
+        withdrawn = _receive(outside, session, lane_id, chunk, answers)
         row = store.find_lane(session, lane_id)
         if mark is not None and (row.read_up_to is None or mark > row.read_up_to):
             row.read_up_to = mark
         row.synced_at = outside.now()
+    for task_id in withdrawn:
+        _unless_gone(client.close_task, task_id)
     return {"read": len(chunk), "more": len(chunk) < len(fresh)}
 
 
@@ -79,10 +83,19 @@ def reopen_tasks(outside: Outside, lane_id: int) -> dict[str, int]:
         usable = sum(row.status in {Status.COUNTED, Status.ABOVE_OVERLAP} for row in rows)
         shown = sum(row.status != Status.SKIPPED for row in rows)
         if visit.ls_task_id is not None:
-            client.reopen_task(visit.ls_task_id, shown + max(visit.overlap - usable, 1))
+            _unless_gone(client.reopen_task, visit.ls_task_id, shown + max(visit.overlap - usable, 1))
         with outside.db.write() as session:
             store.set_visits(session, [visit.id], state=VisitState.IN_LANE)
     return {"reopened": len(visits)}
+
+
+def _unless_gone(change: Callable[..., None], *arguments: int) -> None:
+    try:
+        change(*arguments)
+    except LabelStudioRejected as problem:
+        # A task that was deleted is found, and sent again, by the next comparison.
+        if problem.status != _NOT_FOUND:
+            raise
 
 
 def compare_lane(outside: Outside, lane_id: int) -> dict[str, int]:
@@ -162,19 +175,24 @@ def _receive(
     lane_id: int,
     stamps: Sequence[TaskStamp],
     answers: Sequence[TaskAnswers],
-) -> None:
+) -> list[int]:
+    """Judge and store what was read; returns tasks that nobody should be asked any more."""
     context = _context(outside, session, lane_id, answers)
     visits = store.visits_by_task(session, lane_id, [task.task_id for task in answers])
     stamped = {stamp.task_id: stamp.updated_at for stamp in stamps}
     item_ids = [visit.item_id for visit in visits.values()]
     before = blind_answers(session, item_ids)
+    withdrawn = []
     for task in answers:
         visit = visits.get(task.task_id)
-        if visit is not None and visit.state != VisitState.WITHDRAWN:
+        if visit is not None:
             judge_task(outside, session, context, visit, task.annotations, is_labeled=task.is_labeled)
             visit.ls_updated_at = stamped[task.task_id]
+            if visit.state == VisitState.WITHDRAWN and not task.is_labeled:
+                withdrawn.append(task.task_id)
     session.flush()
     _record(session, context, before, item_ids)
+    return withdrawn
 
 
 def _record(

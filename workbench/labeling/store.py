@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from workbench.decisions.tables import DecisionRow
 from workbench.errors import NotFound
-from workbench.items.domain import ItemState
+from workbench.items.domain import ItemState, Purpose
 from workbench.items.tables import ItemPartRow, ItemRow
 from workbench.labeling.domain import OPEN_IN_LANE, VisitState
 from workbench.labeling.tables import AnnotationRow, AnswerRow, LaneRow, VisitRow
@@ -185,6 +185,22 @@ def annotations_of_items(session: Session, item_ids: Sequence[int]) -> dict[int,
     return found
 
 
+def adjudications_of(session: Session, item_id: int, round_number: int) -> int:
+    """How often an item was sent to adjudication in a round."""
+    return (
+        session.scalar(
+            select(func.count())
+            .select_from(VisitRow)
+            .where(
+                VisitRow.item_id == item_id,
+                VisitRow.round == round_number,
+                VisitRow.purpose == Purpose.ADJUDICATION,
+            )
+        )
+        or 0
+    )
+
+
 def replace_answers(session: Session, annotation_id: int, answers: Sequence[dict[str, Any]]) -> None:
     """The normal form of an annotation, instead of what stood there."""
     session.execute(AnswerRow.__table__.delete().where(AnswerRow.annotation_id == annotation_id))  # type: ignore[attr-defined]
@@ -199,7 +215,11 @@ def lanes_with_work(
     session: Session, pool_ids: Sequence[int], server_ids: Sequence[int], person_id: int
 ) -> list[tuple[LaneRow, int, int]]:
     """Lanes of these pools with open visits that this person has not answered: (lane, visits, priority)."""
-    answered = exists().where(AnnotationRow.visit_id == VisitRow.id, AnnotationRow.person_id == person_id)
+    answered = exists().where(
+        AnnotationRow.visit_id == VisitRow.id,
+        AnnotationRow.person_id == person_id,
+        AnnotationRow.deleted_at.is_(None),
+    )
     rows = session.execute(
         select(LaneRow, func.count(VisitRow.id), func.max(VisitRow.priority))
         .join(VisitRow, VisitRow.lane_id == LaneRow.id)

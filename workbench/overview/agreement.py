@@ -11,7 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from routing.agreement import Estimate, cohen_kappa, from_patterns
-from workbench.overview.domain import Agreement, Coefficient, Confusion, ModelAgreement, PairAgreement, Share
+from workbench.overview.domain import (
+    Agreement,
+    Coefficient,
+    Confusion,
+    LabelAgreement,
+    ModelAgreement,
+    PairAgreement,
+    Share,
+)
 from workbench.overview.store import ModelCount
 
 _SEED = 20_260_101
@@ -81,6 +89,22 @@ def models_of(counts: Sequence[ModelCount]) -> tuple[ModelAgreement, ...]:
         ModelAgreement(version_id, name, blind=Share(*entry[True]), shown=Share(*entry[False]))
         for (version_id, name), entry in sums.items()
     )
+
+
+def by_label(
+    counts: Sequence[ModelCount], version_id: int, labels: Sequence[str]
+) -> tuple[LabelAgreement, ...]:
+    """Each label of a version against people's blind answers; empty without such answers."""
+    mine = [one for one in counts if one.model_version_id == version_id and one.blind]
+    if not mine:
+        return ()
+    found = []
+    for label in labels:
+        same = sum(one.answers for one in mine if one.predicted == label == one.given)
+        said = sum(one.answers for one in mine if one.predicted == label)
+        given = sum(one.answers for one in mine if one.given == label)
+        found.append(LabelAgreement(label, Share(same, said), Share(same, given)))
+    return tuple(found)
 
 
 def confusion_of(counts: Sequence[ModelCount], labels: Sequence[str]) -> Confusion:

@@ -48,7 +48,12 @@ def resolved_over_time(points: Sequence[Point], zone: str) -> dict[str, Any]:
                 "field": "time",
                 "type": "temporal",
                 "title": None,
-                "axis": {"labelOverlap": True, "tickCount": 6, "format": _time_format(points)},
+                "axis": {
+                    "labelOverlap": True,
+                    "tickCount": 6,
+                    "format": _time_format(points),
+                    "labelFlush": True,
+                },
             },
             "y": {"field": "items", "type": "quantitative", "stack": True, "title": "Items"},
             "color": _colours("by", {"people": "$accent", "machine": "$good"}),
@@ -58,8 +63,10 @@ def resolved_over_time(points: Sequence[Point], zone: str) -> dict[str, Any]:
 
 
 def _time_format(points: Sequence[Point]) -> str:
-    long = len(points) > 1 and points[-1].start - points[0].start > timedelta(days=2)
-    return "%d %b" if long else "%H:%M"
+    span = points[-1].start - points[0].start if points else timedelta(0)
+    if span > timedelta(days=2):
+        return "%d %b"
+    return "%H:%M" if span > timedelta(minutes=10) else "%H:%M:%S"
 
 
 def confidence_histogram(
@@ -133,13 +140,15 @@ def _threshold(threshold: float) -> list[dict[str, Any]]:
         },
         {
             "data": data,
-            "mark": {"type": "text", "align": "right", "dx": -5, "baseline": "top", "color": "$text"},
-            "encoding": {"x": x, "y": {"value": 0}, "text": {"field": "words"}},
+            "mark": {"type": "text", "baseline": "bottom", "color": "$text"},
+            "encoding": {"x": x, "y": {"value": -3}, "text": {"field": "words"}},
         },
     ]
 
 
-def cost_against_baseline(costs: Sequence[CostOfKind], baseline: Decimal, assumption: str) -> dict[str, Any]:
+def cost_against_baseline(
+    costs: Sequence[CostOfKind], baseline: Decimal, assumption: str, currency: str
+) -> dict[str, Any]:
     """What was spent, by kind, beside what people alone would have cost."""
     spent, all_human = "Spent", "People alone"
     values = [
@@ -152,7 +161,10 @@ def cost_against_baseline(costs: Sequence[CostOfKind], baseline: Decimal, assump
         **_WIDE,
         "height": 200,
         "data": {"values": values},
-        "usermeta": {"columns": {"bar": "Which", "kind": "Kind", "amount": "Amount"}, "note": assumption},
+        "usermeta": {
+            "columns": {"bar": "Which", "kind": "Kind", "amount": f"Amount, {currency}"},
+            "note": assumption,
+        },
         "mark": {"type": "bar", "height": {"band": 0.6}},
         "encoding": {
             "y": {
@@ -165,7 +177,7 @@ def cost_against_baseline(costs: Sequence[CostOfKind], baseline: Decimal, assump
             "x": {
                 "field": "amount",
                 "type": "quantitative",
-                "title": None,
+                "title": currency,
                 "axis": {"grid": True, "tickCount": 5},
             },
             "color": _colours("kind", {**colours, "baseline": "$muted"}),

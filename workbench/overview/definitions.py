@@ -155,6 +155,9 @@ DEFINITIONS: dict[str, Definition] = {
     ),
 }
 
+MONEY = frozenset({"cost_total", "cost_per_label", "cost_baseline", "money_saved"})
+"""Figures for those alone who may see costs."""
+
 
 def definition_text(name: str) -> str:
     """The sentence for a tooltip: meaning, unit, period."""

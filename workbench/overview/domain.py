@@ -98,6 +98,25 @@ class ModelAgreement:
 
 
 @dataclass(frozen=True)
+class LabelAgreement:
+    """One label of a model version against blind answers.
+
+    Attributes:
+        label: The label.
+        right: Answers that equal it, of those where the model said it (precision).
+        found: Answers where the model said it, of those where a person did (recall).
+    """
+
+    label: str
+    right: Share
+    found: Share
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {"label": self.label, "right": self.right.to_json(), "found": self.found.to_json()}
+
+
+@dataclass(frozen=True)
 class CostOfKind:
     """Sum of the ledger for one kind of cost."""
 

@@ -16,7 +16,7 @@ from workbench.jobs.store import jobs_of
 from workbench.outside import Outside
 from workbench.overview import charts, live, series_store
 from workbench.overview.attention import attention
-from workbench.overview.definitions import definition_text
+from workbench.overview.definitions import DEFINITIONS, MONEY, definition_text
 from workbench.overview.domain import ENOUGH_ITEMS
 from workbench.overview.figures import Figures, project_figures
 from workbench.overview.item_pages import pages as item_pages
@@ -48,6 +48,10 @@ def _context(session: Session, outside: Outside, caller: Caller) -> dict[str, An
         "jobs": jobs,
         "attention": attention(session, project, figures, jobs),
         "define": definition_text,
+        "definitions": [
+            one for name, one in DEFINITIONS.items() if caller.may(Permission.COSTS_READ) or name not in MONEY
+        ],
+        "people_link": True,
         "enough_items": ENOUGH_ITEMS,
     }
 
@@ -64,7 +68,9 @@ def _chart_context(session: Session, caller: Caller, figures: Figures, series: S
         "charts": {
             "resolved": charts.resolved_over_time(series.points, caller.here.time_zone),
             "confidence": charts.confidence_histogram(bins, 1 / series_store.BINS, threshold),
-            "cost": charts.cost_against_baseline(figures.costs, figures.cost_baseline, assumption),
+            "cost": charts.cost_against_baseline(
+                figures.costs, figures.cost_baseline, assumption, figures.currency
+            ),
             "people": charts.throughput_by_person(figures.people),
             "confusion": charts.confusion_heat_map(figures.confusion),
         },
@@ -115,6 +121,25 @@ def overview_tables(
 ) -> Response:
     """Queue, people, pairs and jobs."""
     return _render(request, outside, caller, "overview/tables.html", with_charts=False)
+
+
+@router.get("/projects/{key}/overview/people")
+def overview_people(
+    request: Request, outside: Out, caller: Caller = require(Permission.PEOPLE_READ)
+) -> Response:
+    """What each person did, for the page of people."""
+    with outside.db.read() as session:
+        project = find_project(session, caller.here.key)
+        figures = project_figures(session, project, outside.now())
+    return page(
+        request,
+        "overview/people.html",
+        row=project,
+        figures=figures,
+        define=definition_text,
+        people_link=False,
+        people_class="flush",
+    )
 
 
 @router.get("/projects/{key}/live", response_class=EventSourceResponse)

@@ -22,7 +22,9 @@ def share_cost(seconds: float, price_per_hour: Decimal, n_items: int) -> list[De
     >>> [str(cost) for cost in share_cost(3600, Decimal("1"), 3)]
     ['0.333334', '0.333333', '0.333333']
     """
-    micro = int((Decimal(repr(seconds)) * price_per_hour / SECONDS_PER_HOUR * 1_000_000).to_integral_value())
+    micro = int(
+        (Decimal(repr(float(seconds))) * price_per_hour / SECONDS_PER_HOUR * 1_000_000).to_integral_value()
+    )
     each, rest = divmod(micro, n_items)
     return [Decimal(each + (i < rest)) / 1_000_000 for i in range(n_items)]
 

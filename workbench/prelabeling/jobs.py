@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from models.interface import Predictor
 from workbench.errors import WrongState
 from workbench.items.domain import ItemState
-from workbench.items.store import counts_by_state, move_items
+from workbench.items.store import counts_by_state, move_items, states_of
 from workbench.jobs.definition import JobKind, JobRun, Json
 from workbench.model_versions.service import to_spec
 from workbench.model_versions.store import find_version, live_version
@@ -53,13 +55,22 @@ def predict_chunk(outside: Outside, project_id: int, model_version_id: int) -> d
     if not waiting:
         return {"items": 0, "per_second": 0.0}
     predictor: Predictor = outside.load_model(to_spec(version.specification))
-    scores = predictor.predict([text for _, text in waiting])
+    scores = predictor.predict([text or "" for _, text in waiting])
     item_ids = [item_id for item_id, _ in waiting]
-    costs = share_cost(scores.seconds, version.price_per_hour, len(item_ids))
+    costs = dict(
+        zip(item_ids, share_cost(scores.seconds, version.price_per_hour, len(item_ids)), strict=True)
+    )
+    # Nothing was read where there is no text: whatever the model makes of that is no answer.
+    probabilities = np.array(scores.probabilities)
+    probabilities[[text is None for _, text in waiting]] = np.nan
     now = outside.now()
-    rows = prediction_rows(item_ids, version.id, predictor.labels, scores.probabilities, costs, now)
+    rows = prediction_rows(item_ids, version.id, predictor.labels, probabilities, list(costs.values()), now)
     with outside.db.write() as session:
-        add_predictions(session, rows)
+        # Another job may have moved some on while the model worked.
+        states = states_of(session, item_ids)
+        item_ids = [item_id for item_id in item_ids if states[item_id][1] is ItemState.IMPORTED]
+        mine = set(item_ids)
+        add_predictions(session, [row for row in rows if row["item_id"] in mine])
         move_items(
             session,
             item_ids,
@@ -72,13 +83,13 @@ def predict_chunk(outside: Outside, project_id: int, model_version_id: int) -> d
         machine_cost(
             session,
             project_id,
-            dict(zip(item_ids, costs, strict=True)),
+            {item_id: costs[item_id] for item_id in item_ids},
             source_id=str(version.id),
             currency=project.currency,
             now=now,
             note=f"{version.name} v{version.version}",
         )
-    return {"items": len(item_ids), "per_second": len(item_ids) / max(scores.seconds, 1e-6)}
+    return {"items": len(waiting), "per_second": len(waiting) / max(float(scores.seconds), 1e-6)}
 
 
 JOB = JobKind(PRELABEL, run, unit="items")

@@ -14,11 +14,13 @@ from workbench.items.tables import ItemPartRow, ItemRow
 from workbench.prelabeling.tables import PredictionRow
 
 
-def texts_to_predict(session: Session, project_id: int, field: str, limit: int) -> list[tuple[int, str]]:
-    """Ids and texts of items that no model has seen, oldest first."""
+def texts_to_predict(
+    session: Session, project_id: int, field: str, limit: int
+) -> list[tuple[int, str | None]]:
+    """Ids and texts of items that no model has seen, oldest first; None where an item has no such text."""
     rows = session.execute(
         select(ItemRow.id, ItemPartRow.text)
-        .join(ItemPartRow, (ItemPartRow.item_id == ItemRow.id) & (ItemPartRow.name == field))
+        .outerjoin(ItemPartRow, (ItemPartRow.item_id == ItemRow.id) & (ItemPartRow.name == field))
         .where(ItemRow.project_id == project_id, ItemRow.state == ItemState.IMPORTED)
         .order_by(ItemRow.id)
         .limit(limit)

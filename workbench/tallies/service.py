@@ -72,27 +72,31 @@ def _book(
         if known is not None:
             facts[str(known.annotation_id)] = (known, change.after)
     booked = store.booked(session, "annotation", list(facts))
+    applied = {rate.card_id: rate for rate in rates}
+    applied |= store.rates_by_card(session, {card for _, card in booked} - set(applied))
     rows: list[dict[str, Any]] = []
     for source_id, (known, after) in facts.items():
-        cards = {rate.card_id: rate for rate in rates}
-        # A card that no longer applies keeps what it booked, unless the answer itself is gone.
-        for card_id in {*cards, *(card for source, card in booked if source == source_id)}:
-            lines = booked.get((source_id, card_id), [])
-            rate = cards.get(card_id) or _rate_of(lines[0])
-            quantity, amount = amount_due(after, rate, lead_time_cap_s)
+        earlier = [card for source, card in booked if source == source_id]
+        paid = [applied[card] for card in earlier]
+        units = {rate.unit for rate in paid}
+        # What was booked under one card stays under it: a new price is for new answers, never a second pay.
+        for rate in [*paid, *(rate for rate in rates if rate.unit not in units)]:
+            lines = booked.get((source_id, rate.card_id), [])
+            due, amount = amount_due(after, rate, lead_time_cap_s)
+            quantity = due - sum((line.quantity for line in lines), Decimal(0))
             owed = amount - sum((line.amount for line in lines), Decimal(0))
-            if owed or (not lines and quantity):
+            if owed or quantity:
                 rows.append(
                     {
                         "project_id": project_id,
                         "item_id": known.item_id,
-                        "person_id": known.person_id,
+                        "person_id": known.person_id if known.person_id > 0 else None,
                         "source_kind": "annotation",
                         "source_id": source_id,
-                        "rate_card_id": card_id,
+                        "rate_card_id": rate.card_id,
                         "sequence": len(lines),
                         "kind": f"human_{rate.unit}",
-                        "quantity": quantity - sum((line.quantity for line in lines), Decimal(0)),
+                        "quantity": quantity,
                         "unit": rate.unit,
                         "amount": owed,
                         "currency": rate.currency,
@@ -101,11 +105,6 @@ def _book(
                     }
                 )
     store.book(session, rows)
-
-
-def _rate_of(line: Any) -> Rate:
-    price = line.amount / line.quantity if line.quantity else Decimal(0)
-    return Rate(line.rate_card_id, line.unit, price, line.currency)
 
 
 def machine_cost(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,7 +12,8 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from workbench.db.upsert import add_counts
-from workbench.tallies.domain import HOUR_SUMS
+from workbench.people.tables import RateCardRow
+from workbench.tallies.domain import HOUR_SUMS, Rate
 from workbench.tallies.tables import (
     CostTallyRow,
     HourTallyRow,
@@ -40,6 +41,12 @@ def booked(
         for row in rows:
             found[row.source_id, row.rate_card_id].append(row)
     return found
+
+
+def rates_by_card(session: Session, card_ids: Collection[int]) -> dict[int, Rate]:
+    """The rates of cards, those that no longer apply too."""
+    rows = session.scalars(select(RateCardRow).where(RateCardRow.id.in_(card_ids)))
+    return {row.id: Rate(row.id, row.unit, row.price, row.currency) for row in rows}
 
 
 def book(session: Session, rows: Sequence[dict[str, Any]]) -> None:

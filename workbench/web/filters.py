@@ -28,6 +28,7 @@ _TONES = {
 }
 Number = int | float | Decimal
 _SMALL = 0.01
+_SHORTEST = 0.05
 
 
 def number(value: Number | None, digits: int = 0) -> str:
@@ -64,7 +65,7 @@ def duration(seconds: Number | None) -> str:
     if seconds is None:
         return NONE
     if seconds < 10:  # noqa: PLR2004 - below this a tenth of a second says something
-        return f"{seconds:.1f} s"
+        return "under 0.1 s" if seconds < _SHORTEST else f"{seconds:.1f} s"
     whole = round(float(seconds))
     if whole < _MINUTE:
         return f"{whole} s"

@@ -36,6 +36,7 @@ _EVERYWHERE = (
 _IN_PROJECT = (
     Entry("Overview", "", "projects.read"),
     Entry("Items", "/items", "items.read"),
+    Entry("Import", "/import", "items.import"),
     Entry("People", "/people", "people.read"),
     Entry("Models", "/models", "models.read"),
     Entry("Routing", "/routing", "routing.read"),

@@ -11,12 +11,18 @@ from sqlalchemy.orm import Session
 
 from workbench.decisions.tables import DecisionRow, RoutingPolicyRow
 from workbench.errors import NotFound
-from workbench.items.domain import ItemState, Purpose
+from workbench.items.domain import ItemState
 from workbench.items.tables import ItemMoveRow, ItemPartRow, ItemRow, RevealRow
 from workbench.labeling.tables import AnnotationRevisionRow, AnnotationRow, LaneRow, VisitRow
 from workbench.labels.tables import LabelRow
 from workbench.model_versions.tables import ModelVersionRow
-from workbench.overview.item_pages.search import is_sensitive, sensitive_labels
+from workbench.overview.item_pages.search import (
+    BLIND,
+    RESOLVED,
+    is_sensitive,
+    sealed_items,
+    sensitive_labels,
+)
 from workbench.overview.item_pages.story import (
     AnswerOf,
     CostOf,
@@ -34,8 +40,6 @@ from workbench.tallies.tables import LedgerRow
 
 SHOWN_MOVES = 200
 SEALED = "sealed until people have answered, because it is a blind check"
-_BLIND = {Purpose.AUDIT, Purpose.BLIND, Purpose.GOLD}
-_RESOLVED = {ItemState.RESOLVED, ItemState.DELIVERED}
 
 
 def find_item(session: Session, project_id: int, public_id: str) -> ItemRow:
@@ -68,12 +72,13 @@ def item_history(session: Session, project_id: int, public_id: str, *, opened: b
     predictions = _predictions(session, item, label_values(session, project_id))
     labels = _labels(session, item.id)
     decisions = _decisions(session, item)
-    visits = _visits(session, item.id)
+    visits = _visits(session, item)
     parts = list(
         session.scalars(
             select(ItemPartRow).where(ItemPartRow.item_id == item.id).order_by(ItemPartRow.position)
         )
     )
+    sealed = is_sealed(session, item)
     named = [*(one.label for one in predictions), *(one.label for one in labels)]
     sensitive = is_sensitive(item.sensitivity, named, sensitive_labels(session, project_id))
     withheld = sensitive and not opened
@@ -91,14 +96,20 @@ def item_history(session: Session, project_id: int, public_id: str, *, opened: b
         withheld=withheld,
         parts=() if withheld else tuple((part.name, part.text) for part in parts if part.kind != "metadata"),
         metadata={} if withheld else dict(metadata),
-        predictions=predictions,
+        sealed=sealed,
+        predictions=() if sealed else predictions,
         decisions=decisions,
         visits=visits,
         labels=labels,
-        moves=_moves(session, item.id),
+        moves=_moves(session, item, sealed=sealed),
         costs=_costs(session, item.id),
         headline=headline_of(item.state, labels, predictions, decisions, visits),
     )
+
+
+def is_sealed(session: Session, item: ItemRow) -> bool:
+    """Whether a lottery sent the item to people and they have not answered yet."""
+    return bool(session.scalar(select(sealed_items()).where(ItemRow.id == item.id)))
 
 
 def _predictions(session: Session, item: ItemRow, labels: Sequence[str]) -> tuple[PredictionOf, ...]:
@@ -141,39 +152,44 @@ def _decisions(session: Session, item: ItemRow) -> tuple[DecisionOf, ...]:
 
 def _decision(row: DecisionRow, version: int, item: ItemRow) -> DecisionOf:
     """The decision; one that a lottery drew is sealed until people have answered."""
-    sealed = row.purpose in _BLIND and row.round == item.round and item.state not in _RESOLVED
+    sealed = row.purpose in BLIND and row.round == item.round and item.state not in RESOLVED
     return DecisionOf(
         round=row.round,
         outcome="people" if sealed else row.outcome,
         reason=SEALED if sealed else row.public_reason,
         rule="" if sealed else row.rule,
         policy_version=version,
-        overlap=row.overlap,
+        overlap=0 if sealed else row.overlap,
         decided_at=row.decided_at,
     )
 
 
-def _visits(session: Session, item_id: int) -> tuple[VisitOf, ...]:
-    answers = _answers(session, item_id)
+def _visits(session: Session, item: ItemRow) -> tuple[VisitOf, ...]:
+    answers = _answers(session, item.id)
     rows = session.execute(
         select(VisitRow, LaneRow.title)
         .join(LaneRow, LaneRow.id == VisitRow.lane_id)
-        .where(VisitRow.item_id == item_id)
+        .where(VisitRow.item_id == item.id)
         .order_by(VisitRow.id)
     )
-    return tuple(
-        VisitOf(
-            # Audit, gold and blind arm look the same: a lottery cannot be read from a page.
-            purpose="blind check" if visit.purpose in _BLIND else visit.purpose,
-            lane=title,
-            round=visit.round,
-            state=visit.state,
-            overlap=visit.overlap,
-            created_at=visit.created_at,
-            answers=tuple(answers.get(visit.id, ())),
+    found = []
+    for visit, title in rows:
+        blind = visit.purpose in BLIND
+        # Lane and overlap can differ between audit and blind arm, so they wait for the answers too.
+        hidden = blind and visit.round == item.round and item.state not in RESOLVED
+        found.append(
+            VisitOf(
+                # Audit, gold and blind arm look the same: a lottery cannot be read from a page.
+                purpose="blind check" if blind else visit.purpose,
+                lane="" if hidden else title,
+                round=visit.round,
+                state=visit.state,
+                overlap=0 if hidden else visit.overlap,
+                created_at=visit.created_at,
+                answers=tuple(answers.get(visit.id, ())),
+            )
         )
-        for visit, title in rows
-    )
+    return tuple(found)
 
 
 def _answers(session: Session, item_id: int) -> dict[int, list[AnswerOf]]:
@@ -235,11 +251,21 @@ def _labels(session: Session, item_id: int) -> tuple[LabelOf, ...]:
     )
 
 
-def _moves(session: Session, item_id: int) -> tuple[MoveOf, ...]:
+def _moves(session: Session, item: ItemRow, *, sealed: bool) -> tuple[MoveOf, ...]:
     rows = session.scalars(
-        select(ItemMoveRow).where(ItemMoveRow.item_id == item_id).order_by(ItemMoveRow.id).limit(SHOWN_MOVES)
+        select(ItemMoveRow).where(ItemMoveRow.item_id == item.id).order_by(ItemMoveRow.id).limit(SHOWN_MOVES)
     )
-    return tuple(MoveOf(row.from_state, row.to_state, row.at, row.actor, row.reason) for row in rows)
+    return tuple(
+        MoveOf(
+            row.from_state,
+            row.to_state,
+            row.at,
+            row.actor,
+            # The rule that matched says whether the machine would have kept the item.
+            SEALED if sealed and row.to_state == ItemState.QUEUED else row.reason,
+        )
+        for row in rows
+    )
 
 
 def _costs(session: Session, item_id: int) -> tuple[CostOf, ...]:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from workbench.auth.access import Caller, require
 from workbench.auth.domain import Permission
 from workbench.errors import InvalidInput
+from workbench.overview.charts import kind_words
 from workbench.overview.item_pages.history import item_history, record_opening
 from workbench.overview.item_pages.search import (
     SEARCHED,
@@ -118,4 +119,4 @@ def open_item(
 
 
 def _common(caller: Caller) -> dict[str, Any]:
-    return {"costs": caller.may(Permission.COSTS_READ)}
+    return {"costs": caller.may(Permission.COSTS_READ), "kind_words": kind_words}

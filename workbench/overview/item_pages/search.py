@@ -8,11 +8,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, exists, func, not_, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
+from workbench.decisions.tables import DecisionRow
 from workbench.errors import InvalidInput
-from workbench.items.domain import ItemState
+from workbench.items.domain import ItemState, Purpose
 from workbench.items.tables import ItemPartRow, ItemRow
 from workbench.labeling.tables import AnnotationRow
 from workbench.labels.tables import LabelRow
@@ -23,6 +24,8 @@ from workbench.projects.tables import ProjectLabelRow
 PAGE = 50
 SEARCHED = 100_000
 """Text search looks through no more than this many of the newest items."""
+BLIND = frozenset({Purpose.AUDIT, Purpose.BLIND, Purpose.GOLD})
+RESOLVED = frozenset({ItemState.RESOLVED, ItemState.DELIVERED})
 _LONGEST_SEARCH = 200
 _LONGEST_TEXT = 400
 
@@ -65,7 +68,10 @@ class ItemFilter:
 
 @dataclass(frozen=True)
 class FoundItem:
-    """One line of the list; `text` is None where it is withheld until opened."""
+    """One line of the list; `text` is None where it is withheld until opened.
+
+    While it is sealed, its prediction is left out.
+    """
 
     item_id: int
     public_id: str
@@ -75,6 +81,7 @@ class FoundItem:
     text: str | None
     predicted: str
     confidence: float | None
+    sealed: bool
     label: str
     source: str
     created_at: datetime
@@ -103,6 +110,18 @@ def sensitive_labels(session: Session, project_id: int) -> frozenset[str]:
             )
         )
     )
+
+
+def sealed_items() -> ColumnElement[bool]:
+    """Whether an item is a blind check that people have yet to answer.
+
+    Its prediction is shown to nobody until then: with the threshold known it would tell an audit from the
+    blind arm, and what is known gets about.
+    """
+    drawn = exists().where(
+        DecisionRow.item_id == ItemRow.id, DecisionRow.round == ItemRow.round, DecisionRow.purpose.in_(BLIND)
+    )
+    return and_(ItemRow.state.not_in(RESOLVED), drawn)
 
 
 def languages_of(session: Session, project_id: int) -> list[str]:
@@ -170,6 +189,7 @@ def _statement(project_id: int) -> Select[Any]:
             LabelRow.label,
             LabelRow.source,
             func.substr(ItemPartRow.text, 1, _LONGEST_TEXT),
+            sealed_items(),
         )
         .outerjoin(
             PredictionRow,
@@ -204,11 +224,23 @@ def _conditions(wanted: ItemFilter) -> list[ColumnElement[bool]]:
         found.append(PredictionRow.confidence >= wanted.confidence_from)
     if wanted.confidence_to is not None:
         found.append(PredictionRow.confidence <= wanted.confidence_to)
+    if _asks_the_model(wanted):
+        found.append(not_(sealed_items()))
     if wanted.person:
         found.append(_answered_by(wanted.person))
     if wanted.disagreement:
         found.append(_disagreement(Disagreement(wanted.disagreement)))
     return found
+
+
+def _asks_the_model(wanted: ItemFilter) -> bool:
+    return (
+        bool(wanted.predicted)
+        or wanted.confidence_from is not None
+        or wanted.confidence_to is not None
+        or wanted.disagreement == Disagreement.MODEL
+        or wanted.sort is Sort.LEAST_CONFIDENT
+    )
 
 
 def _answered_by(public_id: str) -> ColumnElement[bool]:
@@ -267,7 +299,7 @@ def _after(item: FoundItem, sort: Sort) -> str:
 
 
 def _found(row: Any, blurred: frozenset[str]) -> FoundItem:
-    item, predicted, confidence, label, source, text = row
+    item, predicted, confidence, label, source, text, sealed = row
     withheld = is_sensitive(item.sensitivity, [predicted or "", label or ""], blurred)
     return FoundItem(
         item_id=item.id,
@@ -276,8 +308,9 @@ def _found(row: Any, blurred: frozenset[str]) -> FoundItem:
         state=item.state,
         language=item.language,
         text=None if withheld else (text or ""),
-        predicted=predicted or "",
-        confidence=confidence,
+        predicted="" if sealed else predicted or "",
+        confidence=None if sealed else confidence,
+        sealed=sealed,
         label=label or "",
         source=source or "",
         created_at=item.created_at,

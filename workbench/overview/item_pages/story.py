@@ -114,7 +114,10 @@ class CostOf:
 
 @dataclass(frozen=True)
 class ItemHistory:
-    """One item with everything known of it; `parts` is empty while its content is withheld."""
+    """One item with everything known of it; `parts` is empty while its content is withheld.
+
+    While it is sealed it is a blind check that people have yet to answer; its prediction is left out.
+    """
 
     item_id: int
     public_id: str
@@ -126,6 +129,7 @@ class ItemHistory:
     round: int
     created_at: datetime
     withheld: bool
+    sealed: bool
     parts: tuple[tuple[str, str], ...]
     metadata: dict[str, Any]
     predictions: tuple[PredictionOf, ...]
@@ -168,12 +172,7 @@ def headline_of(
     if current is not None:
         answers = [answer for visit in visits for answer in visit.answers if answer.label == current.label]
         names = sorted({one.person for one in answers if one.status == COUNTED and one.deleted_at is None})
-        agreeing = round(current.share * current.annotations)
-        who = f": {', '.join(names)}" if names else ""
-        return (
-            f"“{current.label}”, because {agreeing} of {current.annotations} counted "
-            f"{'answer' if current.annotations == 1 else 'answers'} said so ({current.method}){who}."
-        )
+        return _by_people(current, names, checked=decision is not None and decision.outcome == "accept")
     why = f" {decision.reason[0].upper()}{decision.reason[1:]}." if decision and decision.reason else ""
     waits = {
         "imported": "No label yet: it waits for a prediction.",
@@ -184,3 +183,14 @@ def headline_of(
         "annotated": "No label yet: people answered, and the answers are being combined.",
     }
     return waits.get(state, "No label yet.") + why
+
+
+def _by_people(label: LabelOf, names: Sequence[str], *, checked: bool) -> str:
+    agreeing = round(label.share * label.annotations)
+    counted = f"{agreeing} of {label.annotations} counted {'answer' if label.annotations == 1 else 'answers'}"
+    who = f" ({', '.join(names)})" if names else ""
+    how = f"{counted} said so{who}"
+    if label.method == "adjudication":
+        how = f"people disagreed and adjudication decided: in the end {how}"
+    check = " It was a blind check of a label that the machine would have kept." if checked else ""
+    return f"“{label.label}”, because {how}.{check}"

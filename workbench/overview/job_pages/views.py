@@ -21,6 +21,8 @@ TITLES = {
     "export": "Export",
 }
 _FEWEST_SECONDS = 2.0
+_LEAVES_A_WORD = {"train"}
+"""Kinds whose last message says what came out; that of others is about work now over."""
 
 
 class JobOf(Protocol):
@@ -102,7 +104,7 @@ def view_of(row: JobOf, now: datetime) -> JobView:
     seconds = None
     if row.started_at is not None:
         seconds = max(0.0, ((row.finished_at or now) - row.started_at).total_seconds())
-    fast_enough = seconds is not None and seconds >= _FEWEST_SECONDS and row.done > 0
+    fast_enough = seconds is not None and seconds >= _FEWEST_SECONDS and row.done > 0 and row.unit != "steps"
     per_second = row.done / seconds if fast_enough and seconds else None
     running = row.state == JobState.RUNNING and row.total > row.done
     return JobView(
@@ -112,7 +114,7 @@ def view_of(row: JobOf, now: datetime) -> JobView:
         done=row.done,
         total=row.total,
         unit=row.unit,
-        message=row.message,
+        message=row.message if row.state in OPEN or row.kind in _LEAVES_A_WORD else "",
         problem=row.problem,
         created_at=row.created_at,
         created_by=row.created_by,

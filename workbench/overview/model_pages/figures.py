@@ -11,8 +11,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from workbench.model_versions.service import list_versions
-from workbench.overview.agreement import models_of
-from workbench.overview.domain import Share
+from workbench.overview.agreement import by_label, models_of
+from workbench.overview.domain import LabelAgreement, Share
 from workbench.overview.store import model_counts
 from workbench.prelabeling.tables import PredictionRow
 
@@ -45,6 +45,7 @@ class VersionFigures:
     failed: int
     blind: Share
     shown: Share
+    by_label: tuple[LabelAgreement, ...]
     per_second: float | None
     cost_per_1000: Decimal | None
 
@@ -65,6 +66,7 @@ class VersionFigures:
             "failed": self.failed,
             "agreement_blind": self.blind.to_json(),
             "agreement_shown": self.shown.to_json(),
+            "by_label": [one.to_json() for one in self.by_label],
             "items_per_second": self.per_second,
             "cost_per_1000": None if self.cost_per_1000 is None else float(self.cost_per_1000),
         }
@@ -73,7 +75,8 @@ class VersionFigures:
 def model_figures(session: Session, project_id: int) -> list[VersionFigures]:
     """All versions of a project, newest first."""
     versions = list_versions(session, project_id)
-    agreement = {one.model_version_id: one for one in models_of(model_counts(session, project_id))}
+    counts = model_counts(session, project_id)
+    agreement = {one.model_version_id: one for one in models_of(counts)}
     sums = {
         version_id: (predicted, failed, cost)
         for version_id, predicted, failed, cost in session.execute(
@@ -111,6 +114,7 @@ def model_figures(session: Session, project_id: int) -> list[VersionFigures]:
                 failed=failed,
                 blind=agrees.blind if agrees else Share(0, 0),
                 shown=agrees.shown if agrees else Share(0, 0),
+                by_label=by_label(counts, row.id, row.specification.get("labels", ())),
                 per_second=float(count / (hours * _HOUR_S)) if count and hours else None,
                 cost_per_1000=cost / count * 1000 if count else None,
             )

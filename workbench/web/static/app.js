@@ -46,6 +46,19 @@ document.addEventListener("click", async (event) => {
   catch { getSelection().selectAllChildren(source); }
 });
 
+// A slider beside a number field: <input type="range" data-mirrors="id of the field">
+document.addEventListener("input", (event) => {
+  const slider = event.target.closest?.("[data-mirrors]");
+  if (slider) {
+    const field = document.getElementById(slider.dataset.mirrors);
+    field.value = slider.value;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  } else if (event.target.id) {
+    const mirror = document.querySelector(`[data-mirrors="${CSS.escape(event.target.id)}"]`);
+    if (mirror) mirror.value = event.target.value;
+  }
+});
+
 // Submit a form as soon as a select in it changes: <form data-auto>
 document.addEventListener("change", (event) => {
   if (event.target.matches?.("form[data-auto] select, form[data-auto] input[type=checkbox]")) event.target.form.requestSubmit();
