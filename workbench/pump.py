@@ -24,7 +24,7 @@ from workbench.model_versions.store import live_version
 from workbench.outside import Outside
 from workbench.people.store import find_server, mark_server
 from workbench.prelabeling.jobs import PRELABEL
-from workbench.projects.store import active_projects
+from workbench.projects.store import list_projects
 from workbench.projects.tables import ProjectRow
 
 log = structlog.get_logger(__name__)
@@ -53,9 +53,9 @@ class Pump:
         self._rhythms: dict[int, _Rhythm] = {}
 
     def beat(self) -> list[str]:
-        """One look at all active projects; returns the engine ids of recurring jobs that can be forgotten."""
+        """One look at all projects; returns the engine ids of recurring jobs that can be forgotten."""
         with self.outside.db.read() as session:
-            projects = active_projects(session)
+            projects = list_projects(session)
             wanted = {project.id: self._wants(session, project) for project in projects}
         for project in projects:
             if any(wanted[project.id]):
@@ -67,14 +67,22 @@ class Pump:
         counts = counts_by_state(session, project.id)
         live = live_version(session, project.id)
         now = self.outside.now()
+        # Of a paused or closed project only what people still answer is read and counted.
+        is_active = project.state == "active"
         wants = []
-        if counts[ItemState.IMPORTED] and live and self._may_start(session, PRELABEL, project.id):
+        if (
+            is_active
+            and counts[ItemState.IMPORTED]
+            and live
+            and self._may_start(session, PRELABEL, project.id)
+        ):
             wants.append(PRELABEL)
         to_decide = counts[ItemState.PREDICTED] or (
             counts[ItemState.IMPORTED] and live is None and project.without_model == "people"
         )
         if (
-            to_decide
+            is_active
+            and to_decide
             and active_policy(session, project.id) is not None
             and self._may_start(session, DECIDE, project.id)
         ):
@@ -143,7 +151,7 @@ class Pump:
             pause = min(settings.poll_seconds * 2**rhythm.failures, LONGEST_PAUSE_S)
             self._tell_server(project, "unreachable", row.problem)
         else:
-            moved = any((row.result or {}).values())
+            moved = any((row.result or {}).get(name) for name in ("read", "pushed", "visits"))
             rhythm.quiet_rounds = 0 if moved else rhythm.quiet_rounds + 1
             busy = rhythm.quiet_rounds * settings.poll_seconds < settings.idle_poll_seconds * 4
             pause = settings.poll_seconds if busy else settings.idle_poll_seconds

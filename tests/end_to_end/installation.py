@@ -386,7 +386,8 @@ def _one_round(
     for lane in [lane for lane, pool in made.lanes().items() if pool == person.pool]:
         while not stop.is_set() and (task := next_task(browser, lane)):
             text = task["data"]["text"]
-            if chance.random() < skips:
+            # The only one who decides cannot pass: nobody comes after them.
+            if person.pool != "deciders" and chance.random() < skips:
                 made_id = skip(browser, task["id"])
             else:
                 made_id = give(browser, task["id"], answer_to(text, person.number))
@@ -410,11 +411,13 @@ def worker(made: Installation) -> Iterator[None]:
         engine.stop()
 
 
-def wait_until(done: Callable[[], Any], *, seconds: float, what: str, look_s: float = 0.1) -> Any:
+def wait_until(
+    done: Callable[[], Any], *, seconds: float, what: str | Callable[[], Any], look_s: float = 0.1
+) -> Any:
     """What `done` gives as soon as it is something; fails after a while, naming what was awaited."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := done():
             return found
         time.sleep(look_s)
-    raise AssertionError(f"waited {seconds:g} s in vain: {what}")
+    raise AssertionError(f"waited {seconds:g} s in vain: {what if isinstance(what, str) else what()}")

@@ -29,10 +29,10 @@ def test_fifty_items_go_all_the_way(tmp_path, label_studio_server: TestServer):
         with worker(made):
             made.bring_in(brought)
             # Nobody works yet: what lies in the lanes is what was sent first.
-            wait_until(lambda: made.states().get("in_labeling", 0) >= 20, seconds=60, what=str(made.states()))
+            wait_until(lambda: made.states().get("in_labeling", 0) >= 20, seconds=60, what=made.states)
             seen = what_people_are_shown(made)
             with at_work(made) as given:
-                wait_until(lambda: made.states() == {"resolved": 50}, seconds=90, what=f"{made.states()}")
+                wait_until(lambda: made.states() == {"resolved": 50}, seconds=90, what=made.states)
             job_id = export(made)
             wait_until(lambda: exported(made, job_id), seconds=30, what="the export")
 

@@ -262,7 +262,7 @@ def wrong_tasks(made: Installation) -> Wrong:
                 select(VisitRow).where(VisitRow.lane_id == lane.id, VisitRow.ls_task_id.is_not(None))
             ).all()
             ours = {
-                row.ls_annotation_id: (row.label, row.ls_user_id)
+                row.ls_annotation_id: (chosen(row.result), row.ls_user_id)
                 for row in session.scalars(
                     select(AnnotationRow)
                     .join(VisitRow, VisitRow.id == AnnotationRow.visit_id)
@@ -291,8 +291,8 @@ def wrong_tasks(made: Installation) -> Wrong:
 
 
 def chosen(result: Any) -> str:
-    """The label of an answer as the server holds it; empty for a skip."""
-    return result[0]["value"]["choices"][0] if result else ""
+    """The labels of an answer as the server holds them; empty for a skip."""
+    return ",".join(choice for one in result or [] for choice in one["value"]["choices"])
 
 
 def current_labels(session: Session, project_id: int) -> list[tuple[str, str, str]]:

@@ -67,7 +67,8 @@ def show_(
     project: Annotated[str, typer.Argument(help="The project's id.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Show a project as its document."""
+    """Show a project: its document, and its figures as they stand on its page."""
+    from workbench.overview.figures import project_figures
     from workbench.projects.reading import to_yaml
     from workbench.projects.service import specification_of
     from workbench.projects.store import find_project
@@ -75,9 +76,18 @@ def show_(
     with opened(context) as outside, outside.db.read() as session:
         row = find_project(session, project)
         specification, state = specification_of(row), row.state
-    value = {"state": state, "specification": specification.document()}
-    lines = [f"# state: {state}", to_yaml(specification).rstrip()]
+        figures = project_figures(session, row, outside.now())
+    value = {"state": state, "figures": figures.to_json(), "specification": specification.document()}
+    lines = [
+        f"# state: {state}",
+        *(f"# {name}: {_figure(number)}" for name, number in figures.headline().items()),
+        to_yaml(specification).rstrip(),
+    ]
     show(value, lines, as_json=as_json)
+
+
+def _figure(number: object) -> str:
+    return "not enough answers" if number is None else str(number)
 
 
 @app.command()

@@ -32,6 +32,8 @@ def wal_engine(url: str, *, writer: bool, pool_size: int) -> Engine:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=120,
+        # Errors are shown and logged; what items say must not be.
+        hide_parameters=True,
         connect_args={"check_same_thread": False, "timeout": 30},
     )
 
@@ -52,7 +54,9 @@ def wal_engine(url: str, *, writer: bool, pool_size: int) -> Engine:
 
 def job_engine_database(url: str) -> Engine:
     """The job engine's own SQLite file: durable like ours; the engine begins its transactions itself."""
-    engine = create_engine(url, poolclass=QueuePool, pool_size=8, max_overflow=8, pool_timeout=120)
+    engine = create_engine(
+        url, poolclass=QueuePool, pool_size=8, max_overflow=8, pool_timeout=120, hide_parameters=True
+    )
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: object) -> None:
@@ -79,7 +83,7 @@ class Database:
             self.writer = wal_engine(url, writer=True, pool_size=1)
             self.reader = wal_engine(url, writer=False, pool_size=12)
         else:
-            self.writer = create_engine(url, pool_size=12, pool_pre_ping=True)
+            self.writer = create_engine(url, pool_size=12, pool_pre_ping=True, hide_parameters=True)
             self.reader = self.writer
 
     @contextmanager

@@ -52,7 +52,11 @@ COLUMNS = (
     Column("rule", "The rule of that policy that accepted the item; empty for labels by people."),
     Column("reason", "One sentence: why the item has this label."),
     Column("resolved_at", "When it got the label, UTC, ISO 8601."),
-    Column("cost", "What the label cost, people and machine, as an exact decimal."),
+    Column(
+        "cost",
+        "What was booked on the item when the export was written, people and machine: the sum of its lines in "
+        "the ledger, as an exact decimal.",
+    ),
     Column("currency", "Currency of `cost`, ISO 4217."),
     Column("language", "Language of the item."),
     Column("region", "Region of the item."),

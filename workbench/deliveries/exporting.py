@@ -35,6 +35,7 @@ from workbench.items.domain import ItemState
 from workbench.items.spreadsheets import FORMULA_NOTE
 from workbench.items.store import counts_by_state, move_items
 from workbench.outside import Outside
+from workbench.tallies.store import item_costs
 
 WRITE: dict[Format, Callable[[Path, Sequence[Mapping[str, Any]]], None]] = {
     Format.JSONL: write_jsonl,
@@ -132,16 +133,17 @@ def _rows(
     texts, metadata = parts_of(session, [one.id for one in found])
     by_people = [one.id for one in found if one.source == "people"]
     answers = answers_of(session, by_people, delivery.created_at)
+    # From the ledger, not as of the label: answers and corrections may be booked after an item is resolved.
+    costs = item_costs(session, [one.id for one in found])
     rows = [
-        _row(one, texts.get(one.id, []), metadata.get(one.id, {}), answers.get(one.id, []), currency)
+        _row(one, texts.get(one.id, []), metadata.get(one.id, {}), answers.get(one.id, []))
+        | {"cost": format(costs[one.id], "f"), "currency": currency}
         for one in found
     ]
     return rows, found[-1].id if found else after
 
 
-def _row(
-    one: Any, texts: list[str], metadata: dict[str, Any], answers: list[Answer], currency: str
-) -> dict[str, Any]:
+def _row(one: Any, texts: list[str], metadata: dict[str, Any], answers: list[Answer]) -> dict[str, Any]:
     return {
         "external_id": one.external_id,
         "item_id": one.public_id,
@@ -159,8 +161,8 @@ def _row(
         "rule": one.rule if one.source == "machine" else None,
         "reason": one.reason,
         "resolved_at": one.resolved_at,
-        "cost": format(one.cost, "f"),
-        "currency": currency,
+        "cost": "",
+        "currency": "",
         "language": one.language,
         "region": one.region,
         "metadata": metadata,

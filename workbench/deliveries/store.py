@@ -122,7 +122,6 @@ def final_labels(session: Session, project_id: int, moment: datetime, *, after: 
             LabelRow.confidence,
             LabelRow.reason,
             LabelRow.resolved_at,
-            LabelRow.cost,
             ModelVersionRow.name.label("model_name"),
             ModelVersionRow.version.label("model_version"),
             RoutingPolicyRow.version.label("policy_version"),

@@ -111,8 +111,9 @@ def _play(options: DemoOptions, folder: Path, narrator: Narrator, stack: ExitSta
     stages.wait_until_resolved(
         run, "The model labels what it is sure of, people the rest and a secret audit", len(texts)
     )
-    stages.export(run)
     run.replays.stop()
+    stages.wait_until_all_is_read(run)
+    stages.export(run)
     return _figures(outside, narrator)
 
 

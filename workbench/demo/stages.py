@@ -25,6 +25,7 @@ from workbench.items.service import start_import
 from workbench.items.store import counts_by_state
 from workbench.jobs.definition import JobState
 from workbench.jobs.store import find_job, last_job, start_job
+from workbench.labeling.store import lanes_of
 from workbench.model_versions.store import live_version
 from workbench.outside import Outside
 from workbench.people.invitations import accept_invitation, invite_person
@@ -169,6 +170,17 @@ def wait_until_resolved(run: Run, text: str, wanted: int) -> None:
         return sum(counts[state] for state in FINAL), f"labelled, {with_people:,} with people"
 
     _watch(run, text, wanted, look)
+
+
+def wait_until_all_is_read(run: Run) -> None:
+    """Until every lane was read after the last answer was given: what is counted then stays."""
+    stopped = run.outside.now()
+    while True:
+        with run.outside.db.read() as session:
+            lanes = lanes_of(session, find_project(session, PROJECT).id)
+        if all(lane.synced_at is not None and lane.synced_at > stopped for lane in lanes):
+            return
+        time.sleep(LOOK_S)
 
 
 def wait_for_job(run: Run, job_id: str, text: str, total: int) -> None:

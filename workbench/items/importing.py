@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from workbench.errors import InvalidInput, WorkbenchError
+from workbench.errors import InvalidInput, WorkbenchError, WrongState
 from workbench.items.domain import Part, content_hash
 from workbench.items.reading.detect import ColumnMapping, open_table
 from workbench.items.reading.rows import Row
@@ -59,7 +59,7 @@ def unfold(outside: Outside, import_id: int) -> dict[str, Any]:
     """
     with outside.db.write() as session:
         source = find_import(session, import_id)
-        source.state = "running"
+        source.state, source.problem, source.finished_at = "running", "", None
         path, file_name = Path(source.path), source.file_name
     target = _work_folder(outside, source) / "rows.jsonl"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -94,16 +94,22 @@ def import_chunk(outside: Outside, import_id: int, done: int, offset: int) -> di
     with outside.db.write() as session:
         lock_project(session, source.project_id)
         source = find_import(session, import_id)
-        # Otherwise an earlier run of this step was committed before it could say so.
-        if source.rows_read == done:
-            rejected = _add(session, outside, source, judged, rows)
-            _write_rejects(folder / "rejects" / f"{done:010d}.csv", rejected)
+        # Rows that an earlier run committed, in chunks of whatever size, are passed over and never lost.
+        known = source.rows_read - done
+        if 0 <= known < len(rows):
+            rejected = _add(session, outside, source, judged[known:], rows[known:])
+            _write_rejects(folder / "rejects" / f"{source.rows_read:010d}.csv", rejected)
             source.rows_read = done + len(rows)
     return {"rows": done + len(rows), "offset": after}
 
 
-def finish_import(outside: Outside, import_id: int, notes: list[str]) -> dict[str, Any]:
-    """What became of the rows; the rejects stand in one file and the work files are gone."""
+def finish_import(outside: Outside, import_id: int, rows: int, notes: list[str]) -> dict[str, Any]:
+    """What became of the file's rows; the rejects stand in one file and the work files are gone.
+
+    Raises:
+        WrongState: Not every row was read; the import counts as failed, never as done.
+    """
+    _refuse_unread(outside, import_id, rows)
     with outside.db.write() as session:
         source = find_import(session, import_id)
         folder = _work_folder(outside, source)
@@ -124,6 +130,19 @@ def finish_import(outside: Outside, import_id: int, notes: list[str]) -> dict[st
     shutil.rmtree(folder / "rejects", ignore_errors=True)
     (folder / "rows.jsonl").unlink(missing_ok=True)
     return result
+
+
+def _refuse_unread(outside: Outside, import_id: int, rows: int) -> None:
+    with outside.db.write() as session:
+        source = find_import(session, import_id)
+        if source.rows_read == rows:
+            return
+        problem = (
+            f"{source.rows_read:,} of the file's {rows:,} rows were read, so the import is not complete; "
+            "upload the file again: rows that are known already are passed over"
+        )
+        source.state, source.problem, source.finished_at = "failed", problem, outside.now()
+    raise WrongState(problem)
 
 
 def _work_folder(outside: Outside, source: ImportRow) -> Path:

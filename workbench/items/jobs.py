@@ -14,6 +14,7 @@ def run_import(job: JobRun, arguments: dict[str, Any]) -> Json:
 
     Raises:
         InvalidInput: The file cannot be read; nothing was added.
+        WrongState: Rows of the file were not read; nothing that was added is taken back.
     """
     import_id = arguments["import_id"]
     unfolded = job.step(unfold, import_id)
@@ -24,7 +25,7 @@ def run_import(job: JobRun, arguments: dict[str, Any]) -> Json:
     while at["rows"] < total:
         at = job.step(import_chunk, import_id, at["rows"], at["offset"])
         job.progress(at["rows"], total)
-    result: Json = job.step(finish_import, import_id, unfolded["notes"])
+    result: Json = job.step(finish_import, import_id, total, unfolded["notes"])
     return result
 
 

@@ -12,7 +12,10 @@ from workbench.db.types import Base, Id
 
 
 class ImportRow(Base):
-    """One uploaded file and what became of its rows; rejected rows stand in a file beside it."""
+    """One uploaded file and what became of its rows; rejected rows stand in a file beside it.
+
+    `state` is how far its own steps came; whether the work was cancelled or resumed since, its job says.
+    """
 
     __tablename__ = "imports"
 

@@ -32,7 +32,11 @@ PROTOCOL_VERSION = "1"
 
 _LOOK_SECONDS = 0.3
 _CONCURRENCY = {JobQueue.WORK: 2, JobQueue.LANES: 4}
-_TRANSIENT = (Unavailable, OperationalError)
+_TRANSIENT = (Unavailable,)
+
+
+class StepBroke(Exception):
+    """A step met something nobody foresaw; the message is its kind alone."""
 
 
 class Engine:
@@ -55,8 +59,9 @@ class Engine:
             "application_version": PROTOCOL_VERSION,
             "executor_id": executor_id,
             "serializer": DBOSPortableJSONSerializer(),
-            "log_level": "ERROR",
-            "console_log_level": "ERROR",
+            # Its own error lines carry tracebacks with the values of rows; ours say where, not what.
+            "log_level": "CRITICAL",
+            "console_log_level": "CRITICAL",
             "max_executor_threads": 16,
         }
         if outside.settings.engine_url.startswith("sqlite"):
@@ -195,7 +200,17 @@ class _Run:
         checked_json(list(arguments), f"arguments of {name}")
 
         def work() -> Json:
-            return checked_json(function(self.outside, *arguments), f"result of {name}")
+            try:
+                return checked_json(function(self.outside, *arguments), f"result of {name}")
+            except OperationalError as problem:
+                log.warning("the database did not take a step", step=name, job=self.job_id, exc_info=problem)
+                raise Unavailable("the database is busy or cannot be reached; tried again") from None
+            except Exception as problem:
+                if speaks_for_itself(problem):
+                    raise
+                log.error("a step broke", step=name, job=self.job_id, exc_info=problem)  # noqa: TRY400
+                # The engine keeps and prints what is raised here: only the kind, never what rows hold.
+                raise StepBroke(type(problem).__name__) from None
 
         options: StepOptions = {
             "name": name,
@@ -239,12 +254,15 @@ def sentence(problem: BaseException) -> str:
     """What to show of a problem: our own errors speak for themselves, others only by kind."""
     cause: BaseException | None = problem
     while cause is not None:
-        if isinstance(cause, (WorkbenchError, IntegrationError)) or type(cause).__module__.startswith(
-            ("models.", "routing.")
-        ):
+        if speaks_for_itself(cause):
             return str(cause)
         errors = getattr(cause, "errors", None)
         cause = errors[-1] if isinstance(errors, list) and errors else cause.__cause__
-    return (
-        f"something unexpected broke ({type(problem).__name__}); the log has it. Resume the job to try again."
-    )
+    kind = str(problem) if isinstance(problem, StepBroke) else type(problem).__name__
+    return f"something unexpected broke ({kind}); the log has it. Resume the job to try again."
+
+
+def speaks_for_itself(problem: BaseException) -> bool:
+    """Whether a problem is one of ours, whose message may be shown."""
+    ours = type(problem).__module__.startswith(("models.", "routing."))
+    return ours or isinstance(problem, WorkbenchError | IntegrationError)

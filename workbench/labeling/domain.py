@@ -24,6 +24,8 @@ class VisitState(StrEnum):
     """The server thinks the task is done, but an answer is still wanted."""
     ANSWERED = "answered"
     WITHDRAWN = "withdrawn"
+    REFUSED = "refused"
+    """Label Studio does not take this one item; somebody must look at it."""
 
 
 OPEN_IN_LANE = (VisitState.PUSHING, VisitState.IN_LANE, VisitState.REOPEN)
@@ -69,17 +71,24 @@ class Judged:
     label: str
 
 
-def judge(heard: Sequence[Heard], overlap: int) -> list[Judged]:
+def judge(heard: Sequence[Heard], overlap: int, *, only_by: frozenset[int] | None = None) -> list[Judged]:
     """How each answer of one visit counts, oldest first.
 
     The first `overlap` people with a usable answer count. Later ones are above the overlap: the server
     handed the task to too many; they are paid and used for agreement. What cannot be used is kept with
     its reason.
+
+    Args:
+        heard: Answers of one visit.
+        overlap: How many people are wanted.
+        only_by: Accounts that may decide here; None: whoever answers counts.
     """
     judged: list[Judged] = []
     people: set[int] = set()
     for one in sorted(heard, key=lambda answer: (answer.created_at, answer.ls_annotation_id)):
         status, reason, label = _judge_one(one, people)
+        if status is Status.COUNTED and only_by is not None and one.completed_by not in only_by:
+            status, reason = Status.NOT_COUNTED, "not one of the people who decide in this lane"
         if status is Status.COUNTED:
             people.add(one.completed_by)
             if len(people) > overlap:
@@ -120,6 +129,20 @@ def too_often_skipped(judged: Sequence[Judged], pool_size: int) -> bool:
     """Whether so many people passed that somebody else should decide."""
     people = {one.heard.completed_by for one in judged if one.status is Status.SKIPPED}
     return len(people) >= min(SKIPS_TO_SEND_ON, max(pool_size, 1))
+
+
+def nobody_left(judged: Sequence[Judged], accounts: frozenset[int], missing: int) -> bool:
+    """Whether the lane can no longer give the answers that are missing.
+
+    Label Studio never asks a person twice, whatever came of the first time.
+
+    Args:
+        judged: What people did so far.
+        accounts: Accounts of the people in the lane's pool; an empty pool may still be filled.
+        missing: Usable answers that are wanted yet.
+    """
+    asked = {one.heard.completed_by for one in judged}
+    return bool(accounts) and bool(asked) and len(accounts - asked) < missing
 
 
 def queue_score(priority: int, visit_id: int) -> float:

@@ -4,39 +4,74 @@ from __future__ import annotations
 
 from typing import Any
 
+from workbench.errors import Unavailable
 from workbench.jobs.definition import JobKind, JobQueue, JobRun, Json
-from workbench.labeling.lanes import make_visits, set_up_lane, top_up
+from workbench.labeling.lanes import make_visits
 from workbench.labeling.planning import look, wants_of
-from workbench.labeling.receiving import compare_lane, read_lane, reopen_tasks
+from workbench.labeling.tending import all_well, tend
 
 SYNC = "sync"
 
 
 def run(job: JobRun, arguments: dict[str, Any]) -> Json:
-    """One round over all lanes; what it finds nothing to do for costs one query."""
-    project_id = arguments["project_id"]
-    totals = {"read": 0, "pushed": 0, "visits": 0}
-    plan = job.step(look, project_id)
+    """One round over all lanes; what it finds nothing to do for costs one query.
+
+    A lane that fails does not hold up the others; a server that does not answer is left alone for this round.
+    """
+    round_ = _Round(job)
+    plan = job.step(look, arguments["project_id"])
     for lane in plan["lanes"]:
+        round_.hear(lane)
+    made = job.step(make_visits, arguments["project_id"]) if plan["new_visits"] else {"visits": 0}
+    for lane in job.step(look, arguments["project_id"])["lanes"]:
+        for action in ("set_up", "push"):
+            if action in lane["wants"]:
+                round_.tend(action, lane)
+        if lane["is_broken"] and lane["id"] not in round_.failed:
+            job.step(all_well, lane["id"])
+    if round_.down:
+        raise Unavailable(next(iter(round_.down.values())))
+    return {
+        "read": round_.sums.get("read", 0),
+        "pushed": round_.sums.get("pushed", 0),
+        "visits": made["visits"],
+        "problem": made.get("problem", ""),
+    }
+
+
+class _Round:
+    """What one round has done so far, and which servers did not answer in it."""
+
+    def __init__(self, job: JobRun) -> None:
+        self.job = job
+        self.sums: dict[str, int] = {}
+        self.failed: set[int] = set()
+        self.down: dict[int, str] = {}
+
+    def hear(self, lane: dict[str, Any]) -> None:
+        """Read what people did in a lane, and mend what that calls for."""
         if "read" in lane["wants"]:
-            more = True
-            while more:
-                read = job.step(read_lane, lane["id"])
-                totals["read"] += read["read"]
-                more = read["more"]
-        if "reopen" in job.step(wants_of, lane["id"]):
-            job.step(reopen_tasks, lane["id"])
+            while self.tend("read", lane).get("more"):
+                pass
+        if "reopen" in self.job.step(wants_of, lane["id"]):
+            self.tend("reopen", lane)
         if "compare" in lane["wants"]:
-            job.step(compare_lane, lane["id"])
-    if plan["new_visits"]:
-        made = job.step(make_visits, project_id)
-        totals["visits"] += made["visits"]
-    for lane in job.step(look, project_id)["lanes"]:
-        if "set_up" in lane["wants"]:
-            job.step(set_up_lane, lane["id"])
-        if "push" in lane["wants"]:
-            totals["pushed"] += job.step(top_up, lane["id"])["pushed"]
-    return totals
+            self.tend("compare", lane)
+
+    def tend(self, action: str, lane: dict[str, Any]) -> dict[str, Any]:
+        """What the action told; nothing where it failed or the lane's server is down."""
+        if lane["server_id"] in self.down or lane["id"] in self.failed:
+            return {}
+        told = self.job.step(tend, action, lane["id"])
+        if told["server"]:
+            self.down[lane["server_id"]] = told["problem"]
+        elif told["problem"]:
+            self.failed.add(lane["id"])
+        done: dict[str, Any] = told["done"]
+        for name, count in done.items():
+            if isinstance(count, int) and not isinstance(count, bool):
+                self.sums[name] = self.sums.get(name, 0) + count
+        return done
 
 
 JOB = JobKind(SYNC, run, unit="tasks", queue=JobQueue.LANES)

@@ -12,10 +12,18 @@ from sqlalchemy.orm import Session
 from integrations.label_studio.convert import Answer, read_result, unknown_labels
 from integrations.label_studio.interface import RawAnnotation
 from integrations.label_studio.label_config import LabelConfig
-from workbench.items.domain import ItemState, Purpose
+from workbench.items.domain import ItemState, Purpose, Stage
 from workbench.items.store import move_items, states_of
 from workbench.labeling import store
-from workbench.labeling.domain import Heard, Judged, VisitState, judge, missing_answers, too_often_skipped
+from workbench.labeling.domain import (
+    Heard,
+    Judged,
+    VisitState,
+    judge,
+    missing_answers,
+    nobody_left,
+    too_often_skipped,
+)
 from workbench.labeling.lanes import add_adjudication
 from workbench.labeling.tables import AnnotationRevisionRow, AnnotationRow, LaneRow, VisitRow
 from workbench.outside import Outside
@@ -24,7 +32,7 @@ from workbench.prelabeling.tables import PredictionRow
 from workbench.projects.tables import ProjectRow
 from workbench.tallies.domain import Change, Fact, Rate, Status
 
-NOBODY_KNOWN = -1
+NOBODY_KNOWN = -2
 """In the trackers, an answer by an account that the server does not list."""
 
 
@@ -39,7 +47,7 @@ class LaneContext:
     labels: tuple[str, ...]
     rates: list[Rate]
     persons: dict[int, int]
-    pool_size: int
+    pool: frozenset[int]
     now: datetime
     changes: list[Change] = field(default_factory=list)
 
@@ -60,7 +68,9 @@ def judge_task(
         if row.visit_id == visit.id and row.epoch == visit.epoch
     }
     heard = {raw.annotation_id: _hear(context, raw, known.get(raw.annotation_id)) for raw in annotations}
-    judged = judge([one for one, _ in heard.values()], visit.overlap)
+    # Every member of a server sees every lane; who decides a disagreement is not left to chance.
+    deciders = context.pool if context.row.stage == Stage.ADJUDICATE and context.pool else None
+    judged = judge([one for one, _ in heard.values()], visit.overlap, only_by=deciders)
     for one in judged:
         answers = heard[one.heard.ls_annotation_id][1]
         _store(session, context, visit, known.get(one.heard.ls_annotation_id), one, answers)
@@ -208,11 +218,11 @@ def _advance(
     *,
     is_labeled: bool,
 ) -> None:
-    """Move visit and item on: answered, wanting more again, or sent on because everybody passed."""
+    """Move visit and item on: answered, wanting more again, or sent on because nobody is left to ask."""
     if visit.state == VisitState.WITHDRAWN:
         # What comes now is kept and paid, but somebody else decides already.
         return
-    missing = missing_answers(judged, visit.overlap)
+    missing, is_exhausted = _still_wanted(context, visit, judged)
     _, state = states_of(session, [visit.item_id])[visit.item_id]
     if missing == 0:
         was_open = visit.state != VisitState.ANSWERED
@@ -230,21 +240,35 @@ def _advance(
             state = ItemState.ANNOTATED
         if state is ItemState.ANNOTATED:
             _move(session, context, visit, ItemState.IN_LABELING, "an answer is wanted again")
-    if visit.purpose != Purpose.ADJUDICATION and too_often_skipped(judged, context.pool_size):
+    if is_exhausted or (
+        visit.purpose != Purpose.ADJUDICATION and too_often_skipped(judged, len(context.pool))
+    ):
         _withdraw(outside, session, context, visit, state)
     elif is_labeled and visit.state == VisitState.IN_LANE:
         visit.state = VisitState.REOPEN
 
 
+def _still_wanted(context: LaneContext, visit: VisitRow, judged: Sequence[Judged]) -> tuple[int, bool]:
+    """How many answers are missing, and whether the lane's people can no longer give them."""
+    missing = missing_answers(judged, visit.overlap)
+    is_exhausted = missing > 0 and nobody_left(judged, context.pool, missing)
+    if is_exhausted and 0 < len(context.pool) < visit.overlap and missing < visit.overlap:
+        # The pool is smaller than the overlap: what all of them said is all there is to get.
+        return 0, False
+    return missing, is_exhausted
+
+
 def _withdraw(
     outside: Outside, session: Session, context: LaneContext, visit: VisitRow, state: ItemState
 ) -> None:
-    """Somebody else decides what everybody passed on."""
+    """Somebody else decides what this lane's people could not; a few times, then it is left to be seen."""
+    attempt = store.adjudications_of(session, visit.item_id, visit.round) + 1
+    if attempt > context.project.overlap_limit:
+        return
     visit.state = VisitState.WITHDRAWN
     if state is not ItemState.QUEUED:
-        reason = "everybody asked has skipped it; sent to adjudication"
+        reason = "nobody is left to ask in its lane; sent to adjudication"
         _move(session, context, visit, ItemState.QUEUED, reason)
-    attempt = store.adjudications_of(session, visit.item_id, visit.round) + 1
     add_adjudication(outside, session, context.project, visit, attempt=attempt)
 
 

@@ -33,6 +33,8 @@ from workbench.projects.tables import ProjectRow
 # A push whose answer never came may still be at work in the server; only then is it asked what it has.
 LOOK_AFTER = timedelta(seconds=20)
 LONGEST_PUSH = timedelta(minutes=10)
+CAREFUL = 10
+"""Visits sent one by one after a bulk import was refused."""
 
 
 def client_of(outside: Outside, server: ServerRow) -> LabelStudio:
@@ -69,7 +71,7 @@ def ensure_lane(
     return lane
 
 
-def make_visits(outside: Outside, project_id: int) -> dict[str, int]:
+def make_visits(outside: Outside, project_id: int) -> dict[str, Any]:
     """Visits for items that were sent to people: a chunk of them, in one transaction."""
     now = outside.now()
     with outside.db.write() as session:
@@ -77,12 +79,12 @@ def make_visits(outside: Outside, project_id: int) -> dict[str, int]:
         waiting = store.items_without_visit(session, project_id, outside.settings.chunk_items)
         guideline = guideline_at(session, project_id, now)
         rows = []
+        problem = ""
         for item, decision in waiting:
             pool_id = decision.pool_id or project.pool_id
             if pool_id is None:
-                raise WrongState(
-                    f"project `{project.key}` has no pool of annotators; add one on its People page"
-                )
+                problem = f"project `{project.key}` has no pool of annotators; add one on its People page"
+                continue
             lane = ensure_lane(outside, session, project, pool_id, decision.stage, decision.overlap)
             rows.append(
                 {
@@ -105,7 +107,7 @@ def make_visits(outside: Outside, project_id: int) -> dict[str, int]:
                 }
             )
         store.add_visits(session, rows)
-    return {"visits": len(rows)}
+    return {"visits": len(rows), "problem": problem}
 
 
 def add_adjudication(
@@ -170,11 +172,15 @@ def top_up(outside: Outside, lane_id: int) -> dict[str, int]:
     """Send the most urgent waiting visits until the lane holds its limit; nothing is ever sent twice."""
     settle_doubts(outside, lane_id)
     now = outside.now()
+    is_careful = False
     with outside.db.write() as session:
         lane = store.find_lane(session, lane_id)
         project = project_by_id(session, lane.project_id)
         server = find_server(session, lane.server_id)
         room = project.lane_limit - store.count_visits(session, lane_id, OPEN_IN_LANE)
+        if lane.state == LaneState.BROKEN:
+            room = min(room, CAREFUL)
+            is_careful = True
         visits = store.visits_in(session, lane_id, VisitState.QUEUED, room) if room > 0 else []
         ids = [visit.id for visit in visits]
         store.set_visits(session, ids, state=VisitState.PUSHING, push_started_at=now, epoch=server.epoch)
@@ -183,6 +189,8 @@ def top_up(outside: Outside, lane_id: int) -> dict[str, int]:
     if not tasks or ls_project_id is None:
         return {"pushed": 0}
     client = client_of(outside, server)
+    if is_careful:
+        return _push_singly(outside, client, lane_id, visits, tasks)
     try:
         task_ids = client.push(ls_project_id, tasks)
     except LabelStudioRejected as problem:
@@ -202,6 +210,39 @@ def top_up(outside: Outside, lane_id: int) -> dict[str, int]:
         lane = store.find_lane(session, lane_id)
         lane.state, lane.problem = LaneState.READY, ""
     return {"pushed": len(tasks)}
+
+
+def _push_singly(
+    outside: Outside, client: LabelStudio, lane_id: int, visits: list[VisitRow], tasks: list[NewTask]
+) -> dict[str, int]:
+    """Send one by one what a bulk import was refused for, to find the one that Label Studio does not take.
+
+    Raises:
+        LabelStudioRejected: It takes none of them, so the fault is the lane's and not an item's.
+    """
+    with outside.db.read() as session:
+        ls_project_id = store.find_lane(session, lane_id).ls_project_id or 0
+    refused: list[VisitRow] = []
+    problem: LabelStudioRejected | None = None
+    for visit, task in zip(visits, tasks, strict=True):
+        try:
+            task_ids = client.push(ls_project_id, [task])
+        except LabelStudioRejected as found:
+            problem = found
+            refused.append(visit)
+            continue
+        with outside.db.write() as session:
+            _arrived(outside, session, {visit.id: task_ids[visit.public_id]})
+    is_lane = len(refused) == len(visits)
+    with outside.db.write() as session:
+        state = VisitState.QUEUED if is_lane else VisitState.REFUSED
+        store.set_visits(session, [visit.id for visit in refused], state=state, push_started_at=None)
+        lane = store.find_lane(session, lane_id)
+        if not is_lane:
+            lane.state, lane.problem = LaneState.READY, ""
+    if problem is not None and is_lane:
+        raise problem
+    return {"pushed": len(visits) - len(refused)}
 
 
 def settle_doubts(outside: Outside, lane_id: int) -> None:

@@ -14,12 +14,13 @@ from integrations.label_studio.label_config import parse
 from workbench.items.domain import ItemState
 from workbench.items.store import move_items, states_of
 from workbench.labeling import store
-from workbench.labeling.domain import VisitState
+from workbench.labeling.copies import sent_lately, settle_copies
+from workbench.labeling.domain import LaneState, VisitState
 from workbench.labeling.judging import LaneContext, blind_answers, judge_task
 from workbench.labeling.lanes import client_of
 from workbench.outside import Outside
 from workbench.people.accounts import adopt_accounts
-from workbench.people.store import find_pool, find_server, members_of, persons_by_account, rate_cards_for
+from workbench.people.store import accounts_in_pool, find_pool, find_server, persons_by_account, rate_cards_of
 from workbench.people.tables import ServerRow
 from workbench.projects.store import label_values, project_by_id
 from workbench.tallies.domain import ItemAnswers, Rate, Status
@@ -28,6 +29,10 @@ from workbench.tallies.service import record_annotations
 # The server stamps a change before it commits it, so a later look may find an earlier stamp.
 OVERLAP = timedelta(seconds=10)
 TASKS_A_STEP = 300
+RESTORED = (
+    "a task of this lane now belongs to another item: Label Studio seems to have been restored from an older "
+    "state. Answers to such tasks are left unread; compare the two, then start a new lane."
+)
 _NOT_FOUND = 404
 
 
@@ -108,9 +113,12 @@ def compare_lane(outside: Outside, lane_id: int) -> dict[str, int]:
             for state in (VisitState.IN_LANE, VisitState.REOPEN)
             for visit in store.visits_in(session, lane_id, state)
         ]
+        lately = sent_lately(outside, session, lane_id)
     if lane.ls_project_id is None:
         return {"lost": 0}
-    there = client_of(outside, server).task_ids(lane.ls_project_id) if open_visits else set()
+    client = client_of(outside, server)
+    there = client.task_ids(lane.ls_project_id) if open_visits or lately else set()
+    settle_copies(outside, client, lane_id, lane.ls_project_id, there)
     lost = [visit for visit in open_visits if visit.ls_task_id not in there]
     now = outside.now()
     with outside.db.write() as session:
@@ -160,11 +168,11 @@ def _context(outside: Outside, session: Session, lane_id: int, answers: Sequence
         config=parse(project.label_config),
         labels=label_values(session, project.id),
         rates=[
-            Rate(card.id, card.unit, card.price, card.currency)
-            for card in rate_cards_for(session, project.id, pool, now)
+            Rate(card.id, card.unit, card.price, card.currency, rank, card.valid_from, card.valid_to)
+            for rank, card in rate_cards_of(session, project.id, pool)
         ],
         persons=persons_by_account(session, lane.server_id, accounts),
-        pool_size=len(members_of(session, lane.pool_id)),
+        pool=frozenset(accounts_in_pool(session, lane.pool_id, lane.server_id)),
         now=now,
     )
 
@@ -185,7 +193,10 @@ def _receive(
     withdrawn = []
     for task in answers:
         visit = visits.get(task.task_id)
-        if visit is not None:
+        if visit is not None and task.visit_key not in {None, visit.public_id}:
+            lane = store.find_lane(session, lane_id)
+            lane.state, lane.problem = LaneState.BROKEN, RESTORED
+        elif visit is not None:
             judge_task(outside, session, context, visit, task.annotations, is_labeled=task.is_labeled)
             visit.ls_updated_at = stamped[task.task_id]
             if visit.state == VisitState.WITHDRAWN and not task.is_labeled:

@@ -171,6 +171,14 @@ def visits_by_task(session: Session, lane_id: int, task_ids: Sequence[int]) -> d
     return found
 
 
+def tasks_of(session: Session, lane_id: int) -> set[int]:
+    """Label Studio tasks of a lane's visits."""
+    rows = session.scalars(
+        select(VisitRow.ls_task_id).where(VisitRow.lane_id == lane_id, VisitRow.ls_task_id.is_not(None))
+    )
+    return {task_id for task_id in rows if task_id is not None}
+
+
 def annotations_of_items(session: Session, item_ids: Sequence[int]) -> dict[int, list[AnnotationRow]]:
     """All annotations of items, deleted ones too, oldest first."""
     found: defaultdict[int, list[AnnotationRow]] = defaultdict(list)

@@ -12,7 +12,10 @@ from workbench.db.types import Base, Id
 
 
 class LabelRow(Base):
-    """The label an item ends with; a later one supersedes it, none is changed."""
+    """The label an item ends with; a later one supersedes it, none is changed.
+
+    `cost` is what the item had cost when it got the label; the ledger goes on, and is what reports add up.
+    """
 
     __tablename__ = "labels"
     __table_args__ = (

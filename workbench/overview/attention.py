@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from workbench.decisions.store import active_policy
 from workbench.items.tables import ImportRow
 from workbench.jobs.definition import JobState
-from workbench.labeling.tables import LaneRow
+from workbench.labeling.domain import VisitState
+from workbench.labeling.tables import LaneRow, VisitRow
 from workbench.model_versions.store import live_version
 from workbench.overview.domain import ENOUGH_ITEMS
 from workbench.overview.figures import Figures
@@ -49,6 +50,7 @@ def attention(session: Session, project: ProjectOf, figures: Figures, jobs: list
         *_server(session, project, figures),
         *_jobs(jobs, base),
         *_lanes(session, project.id),
+        *_visits(session, project.id, base),
         *_setup(session, project, figures, base),
         *_imports(session, project.id, base),
         *_figures(figures, base),
@@ -104,6 +106,20 @@ def _lanes(session: Session, project_id: int) -> Iterator[Attention]:
     for title, problem in rows:
         yield Attention(
             "bad", f"Lane “{title}” cannot be worked in", problem, "Look at the server", "/servers"
+        )
+
+
+def _visits(session: Session, project_id: int, base: str) -> Iterator[Attention]:
+    refused = session.scalar(
+        select(func.count()).where(VisitRow.project_id == project_id, VisitRow.state == VisitState.REFUSED)
+    )
+    if refused:
+        yield Attention(
+            "bad",
+            f"Label Studio does not take {refused} of the items",
+            "It refuses them one by one; look at their text, and import them again under another id.",
+            "Look at the queue",
+            f"{base}/items?state=queued",
         )
 
 

@@ -113,7 +113,8 @@ def confidence_histogram(
                     "outcome",
                     {"accepted": "$good", "sent to people": "$accent", "not decided yet": "$muted"},
                     {str(one["outcome"]) for one in values},
-                ),
+                )
+                | {"legend": {"offset": 18}},
             },
         }
     ]

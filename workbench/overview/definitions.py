@@ -69,7 +69,8 @@ DEFINITIONS: dict[str, Definition] = {
     "resolved": Definition(
         "Resolved",
         "items",
-        "Items with a final label, by the machine or by people.",
+        "Items with a final label, by the machine or by people; an item that went back to people "
+        "is none until they have answered again.",
     ),
     "agreement_alpha": Definition(
         "Agreement (\N{GREEK SMALL LETTER ALPHA})",

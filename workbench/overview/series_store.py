@@ -16,7 +16,7 @@ from workbench.labeling.tables import AnnotationRow
 from workbench.labels.tables import LabelRow
 from workbench.model_versions.tables import ModelVersionRow
 from workbench.overview.domain import MACHINE
-from workbench.overview.store import NEWEST_ANSWERS
+from workbench.overview.store import NEWEST_ANSWERS, final_labels
 from workbench.prelabeling.tables import PredictionRow
 from workbench.tallies.tables import LedgerRow
 
@@ -31,12 +31,13 @@ class Step(StrEnum):
 
 
 def resolved_series(session: Session, project_id: int, step: Step) -> list[tuple[datetime, bool, int]]:
-    """Current labels by step of UTC time and by whether the machine gave them, oldest first."""
+    """Items with a final label by step of UTC time and by whether the machine gave it, oldest first."""
     at = _stepped(session, LabelRow.resolved_at, step)
     machine = LabelRow.source == MACHINE
     rows = session.execute(
         select(at, machine, func.count())
-        .where(LabelRow.project_id == project_id, LabelRow.superseded_at.is_(None))
+        .join(ItemRow, ItemRow.id == LabelRow.item_id)
+        .where(*final_labels(project_id))
         .group_by(at, machine)
         .order_by(at)
     )

@@ -8,7 +8,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import NamedTuple
 
-from sqlalchemy import and_, case, distinct, exists, func, select
+from sqlalchemy import ColumnElement, and_, case, distinct, exists, func, select
 from sqlalchemy.orm import Session
 
 from workbench.decisions.tables import DecisionRow
@@ -29,13 +29,15 @@ from workbench.tallies.tables import (
     PatternTallyRow,
 )
 
+FINAL = (ItemState.RESOLVED, ItemState.DELIVERED)
+"""States of items whose label is final; a label also stands while its item is back with people."""
 WAITING = (ItemState.QUEUED, ItemState.IN_LABELING, ItemState.ANNOTATED)
 NEWEST_ANSWERS = 5_000
 """Medians of lead time look at no more than this many answers."""
 
 
 class ResolvedCounts(NamedTuple):
-    """Current labels of one source."""
+    """Items with a final label of one source."""
 
     source: str
     items: int
@@ -77,11 +79,21 @@ def count_visited(session: Session, project_id: int) -> tuple[int, int]:
     return visited, audited
 
 
+def final_labels(project_id: int) -> tuple[ColumnElement[bool], ...]:
+    """Conditions on labels joined with their items: the label stands and its item is not open again."""
+    return (
+        LabelRow.project_id == project_id,
+        LabelRow.superseded_at.is_(None),
+        ItemRow.state.in_(FINAL),
+    )
+
+
 def resolved_counts(session: Session, project_id: int) -> list[ResolvedCounts]:
-    """Current labels by source, with the first and the last time."""
+    """Items with a final label by its source, with the first and the last time."""
     rows = session.execute(
         select(LabelRow.source, func.count(), func.min(LabelRow.resolved_at), func.max(LabelRow.resolved_at))
-        .where(LabelRow.project_id == project_id, LabelRow.superseded_at.is_(None))
+        .join(ItemRow, ItemRow.id == LabelRow.item_id)
+        .where(*final_labels(project_id))
         .group_by(LabelRow.source)
     )
     return [ResolvedCounts(*row) for row in rows]
@@ -93,11 +105,8 @@ def count_untouched(session: Session, project_id: int) -> int:
         session.scalar(
             select(func.count())
             .select_from(LabelRow)
-            .where(
-                LabelRow.project_id == project_id,
-                LabelRow.superseded_at.is_(None),
-                ~exists().where(VisitRow.item_id == LabelRow.item_id),
-            )
+            .join(ItemRow, ItemRow.id == LabelRow.item_id)
+            .where(*final_labels(project_id), ~exists().where(VisitRow.item_id == LabelRow.item_id))
         )
         or 0
     )
@@ -225,7 +234,7 @@ def person_names(session: Session, person_ids: Sequence[int]) -> dict[int, str]:
 
 
 def reference_counts(session: Session, project_id: int) -> list[tuple[str, int, int]]:
-    """Current labels beside a reference, by source: items that differ, items.
+    """Final labels beside a reference, by source: items that differ, items.
 
     Items that were decided without a model are left out: a model may have been trained on them.
     """
@@ -237,11 +246,8 @@ def reference_counts(session: Session, project_id: int) -> list[tuple[str, int, 
         )
         .join(ReferenceLabelRow, ReferenceLabelRow.item_id == LabelRow.item_id)
         .join(DecisionRow, DecisionRow.id == LabelRow.decision_id)
-        .where(
-            LabelRow.project_id == project_id,
-            LabelRow.superseded_at.is_(None),
-            DecisionRow.model_version_id.is_not(None),
-        )
+        .join(ItemRow, ItemRow.id == LabelRow.item_id)
+        .where(*final_labels(project_id), DecisionRow.model_version_id.is_not(None))
         .group_by(LabelRow.source)
     )
     return [(source, int(wrong), items) for source, wrong, items in rows]

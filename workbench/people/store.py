@@ -87,6 +87,23 @@ def pools_of_person(session: Session, person_id: int) -> list[int]:
     )
 
 
+def accounts_in_pool(session: Session, pool_id: int, server_id: int) -> list[int]:
+    """Label Studio user ids, on one server, of the active persons who work in a pool now."""
+    return list(
+        session.scalars(
+            select(AccountRow.ls_user_id)
+            .join(PersonRow, PersonRow.id == AccountRow.person_id)
+            .join(PoolMemberRow, PoolMemberRow.person_id == PersonRow.id)
+            .where(
+                AccountRow.server_id == server_id,
+                PoolMemberRow.pool_id == pool_id,
+                PoolMemberRow.left_at.is_(None),
+                PersonRow.active,
+            )
+        )
+    )
+
+
 def persons_by_account(session: Session, server_id: int, ls_user_ids: Sequence[int]) -> dict[int, int]:
     """Person ids by Label Studio user id on one server."""
     rows = session.execute(
@@ -98,7 +115,17 @@ def persons_by_account(session: Session, server_id: int, ls_user_ids: Sequence[i
 
 
 def rate_cards_for(session: Session, project_id: int, pool: PoolRow, at: datetime) -> list[RateCardRow]:
-    """What a pool is paid in a project at a moment: the most specific card of each unit.
+    """What a pool is paid in a project at a moment: the most specific card of each unit."""
+    best: dict[str, tuple[int, RateCardRow]] = {}
+    for rank, row in rate_cards_of(session, project_id, pool):
+        holds = row.valid_from <= at and (row.valid_to is None or row.valid_to > at)
+        if holds and (row.unit not in best or rank >= best[row.unit][0]):
+            best[row.unit] = (rank, row)
+    return [row for _, row in best.values()]
+
+
+def rate_cards_of(session: Session, project_id: int, pool: PoolRow) -> list[tuple[int, RateCardRow]]:
+    """Every card that ever applies to a pool in a project, oldest first, with its rank.
 
     A card of the project beats one of the pool, which beats one of the supplier.
     """
@@ -109,22 +136,20 @@ def rate_cards_for(session: Session, project_id: int, pool: PoolRow, at: datetim
             or_(RateCardRow.pool_id == pool.id, RateCardRow.pool_id.is_(None)),
             or_(RateCardRow.supplier_id == pool.supplier_id, RateCardRow.supplier_id.is_(None)),
             RateCardRow.skill.in_(["", pool.skill]),
-            RateCardRow.valid_from <= at,
-            or_(RateCardRow.valid_to.is_(None), RateCardRow.valid_to > at),
         )
         .order_by(RateCardRow.valid_from, RateCardRow.id)
     )
-    best: dict[str, tuple[tuple[bool, bool, bool, bool], RateCardRow]] = {}
-    for row in rows:
-        rank = (
-            row.project_id is not None,
-            row.pool_id is not None,
-            row.supplier_id is not None,
-            bool(row.skill),
-        )
-        if row.unit not in best or rank >= best[row.unit][0]:
-            best[row.unit] = (rank, row)
-    return [row for _, row in best.values()]
+    return [(_rank(row), row) for row in rows]
+
+
+def _rank(row: RateCardRow) -> int:
+    named = (
+        row.project_id is not None,
+        row.pool_id is not None,
+        row.supplier_id is not None,
+        bool(row.skill),
+    )
+    return sum(weight for weight, is_named in zip((8, 4, 2, 1), named, strict=True) if is_named)
 
 
 def mark_server(session: Session, server_id: int, state: str, problem: str, now: datetime) -> None:

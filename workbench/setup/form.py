@@ -146,7 +146,7 @@ class NewProject:
             "instruction": given["instruction"],
             "language": given["language"],
             "time_zone": given["time_zone"] or None,
-            "budget": {"currency": given["currency"].upper() or "USD"},
+            "budget": self._budget(),
             "pools": [self._pool()],
             "routing": self._routing(),
         }
@@ -196,6 +196,14 @@ class NewProject:
         if self.values["price"]:
             pool["price"] = _number(self.values["price"], "price", "0.08")
         return pool
+
+    def _budget(self) -> dict[str, Any]:
+        """Savings are stated against people doing everything at the project's own price."""
+        budget: dict[str, Any] = {"currency": self.values["currency"].upper() or "USD"}
+        if self.values["price"] and self.values["unit"] != "hour":
+            budget["all_human_baseline_per_label"] = _number(self.values["price"], "price", "0.08")
+            budget["baseline_overlap"] = int(_number(self.values["overlap"] or "1", "overlap", "1"))
+        return budget
 
     def _routing(self) -> dict[str, Any]:
         routing: dict[str, Any] = {"overlap": int(_number(self.values["overlap"] or "1", "overlap", "1"))}

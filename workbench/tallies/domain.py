@@ -72,6 +72,25 @@ class Rate:
     unit: str
     price: Decimal
     currency: str
+    rank: int = 0
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+
+    def applies_at(self, at: datetime) -> bool:
+        """Whether the price holds for work done at this moment."""
+        return (self.valid_from is None or self.valid_from <= at) and (
+            self.valid_to is None or at < self.valid_to
+        )
+
+
+def rates_at(rates: Sequence[Rate], at: datetime) -> list[Rate]:
+    """The price of each unit for work done at a moment: the highest in rank of those that hold, then the newest."""
+    best: dict[str, Rate] = {}
+    for rate in rates:
+        known = best.get(rate.unit)
+        if rate.applies_at(at) and (known is None or rate.rank >= known.rank):
+            best[rate.unit] = rate
+    return list(best.values())
 
 
 def hour_of(at: datetime) -> datetime:

@@ -22,6 +22,7 @@ from workbench.tallies.domain import (
     model_changes,
     pair_changes,
     pattern_changes,
+    rates_at,
 )
 
 MACHINE = 0
@@ -80,7 +81,7 @@ def _book(
         paid = [applied[card] for card in earlier]
         units = {rate.unit for rate in paid}
         # What was booked under one card stays under it: a new price is for new answers, never a second pay.
-        for rate in [*paid, *(rate for rate in rates if rate.unit not in units)]:
+        for rate in [*paid, *(rate for rate in rates_at(rates, known.at) if rate.unit not in units)]:
             lines = booked.get((source_id, rate.card_id), [])
             due, amount = amount_due(after, rate, lead_time_cap_s)
             quantity = due - sum((line.quantity for line in lines), Decimal(0))

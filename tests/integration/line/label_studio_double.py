@@ -102,9 +102,7 @@ class LabelStudioDouble:
     def changed_tasks(self, ls_project_id: int, since: datetime | None) -> list[TaskStamp]:
         self._fault("changed_tasks", self.before)
         changed = [t for t in self._in(ls_project_id) if since is None or t.updated_at > since]
-        return [
-            TaskStamp(t.task_id, t.updated_at, None) for t in sorted(changed, key=lambda t: t.updated_at)
-        ]
+        return [TaskStamp(t.task_id, t.updated_at, None) for t in sorted(changed, key=lambda t: t.updated_at)]
 
     def read_tasks(self, ls_project_id: int, task_ids: Iterable[int]) -> list[TaskAnswers]:
         self._fault("read_tasks", self.before)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import select
 
 from tests.factories import NOW, make_items, make_project
 from tests.integration.overview.plausible import Plausible, plausible_project
 from tests.integration.web.clients import client_as
+from workbench.items.tables import ItemRow
+from workbench.labels.tables import LabelRow
 from workbench.outside import Outside
 from workbench.overview.definitions import DEFINITIONS
 from workbench.overview.figures import Figures, project_figures
+from workbench.overview.series import project_series
 
 
 @pytest.fixture
@@ -60,6 +64,31 @@ def test_money_saved_is_the_stated_baseline_less_the_cost(outside: Outside, made
     found = figures_of(outside, made)
     assert found.cost_baseline == Decimal("0.08") * found.resolved
     assert found.money_saved == found.cost_baseline - found.cost_total
+
+
+@pytest.mark.parametrize("source", ["machine", "people"])
+def test_an_item_that_went_back_to_people_is_not_resolved(
+    outside: Outside, made: Plausible, source: str
+) -> None:
+    before = figures_of(outside, made)
+    with outside.db.write() as session:
+        label = session.scalars(
+            select(LabelRow)
+            .where(LabelRow.source == source, LabelRow.superseded_at.is_(None))
+            .order_by(LabelRow.id.desc())
+        ).first()
+        assert label is not None
+        session.get_one(ItemRow, label.item_id).state = "queued"
+    after = figures_of(outside, made)
+    with outside.db.read() as session:
+        course = project_series(session, made.project.id, "USD", after.rate.hours)
+    by_machine = int(source == "machine")
+    assert (after.resolved, after.accepted) == (before.resolved - 1, before.accepted - by_machine)
+    assert after.untouched.hits == before.untouched.hits - by_machine
+    assert after.untouched.of == after.resolved
+    assert after.error.all.of == before.error.all.of - 1
+    assert after.cost_baseline == Decimal("0.08") * after.resolved
+    assert course.resolved[-1] == after.resolved
 
 
 def test_a_new_project_has_zeros_and_no_shares(outside: Outside) -> None:

@@ -89,14 +89,18 @@ class ImportView:
 def view_of(row: ImportOf, job: JobOf | None) -> ImportView:
     """One import with how far its job is."""
     result = job.result if job is not None and isinstance(job.result, dict) else {}
-    state = row.state if job is None or row.state in {"done", "failed"} else job.state
+    # The row cannot hear that its job was cancelled, failed between two steps, or was resumed: the job can.
+    state = row.state if job is None or row.state == "done" else job.state
+    if state == JobState.DONE and row.state != "done":
+        state = JobState.RUNNING
+    problem = row.problem or (job.problem if job is not None else "")
     return ImportView(
         id=row.id,
         job_id=row.job_id,
         file_name=row.file_name,
         format=row.format,
         mapping=row.mapping,
-        state=JobState.RUNNING if state == JobState.DONE and row.state != "done" else state,
+        state=state,
         total=job.total if job is not None else row.rows_read,
         read=row.rows_read,
         added=row.rows_added,
@@ -106,7 +110,7 @@ def view_of(row: ImportOf, job: JobOf | None) -> ImportView:
         same_content=int(result.get("same_content", 0)),
         notes=list(result.get("notes", [])),
         has_rejects=bool(row.rejects_path),
-        problem=row.problem or (job.problem if job is not None else ""),
+        problem="" if state in OPEN else problem,
         created_by=row.created_by,
         created_at=row.created_at,
         finished_at=row.finished_at,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -38,8 +38,10 @@ def item(outside: Out, public_id: str, caller: Caller = require(Permission.ITEMS
     """Everything that happened to one item; sensitive content is left out."""
     with outside.db.read() as session:
         history = item_history(session, caller.here.id, public_id)
-    if not caller.may(Permission.COSTS_READ):
-        history = replace(history, costs=())
-    found = asdict(history)
+    found = asdict(history) | {"cost": str(history.cost)}
     del found["item_id"]
+    if not caller.may(Permission.COSTS_READ):
+        del found["cost"], found["costs"]
+        for prediction in found["predictions"]:
+            del prediction["cost"]
     return found

@@ -11,18 +11,12 @@ from sqlalchemy.orm import Session
 
 from workbench.decisions.tables import DecisionRow, RoutingPolicyRow
 from workbench.errors import NotFound
-from workbench.items.domain import ItemState
+from workbench.items.domain import ItemState, Purpose
 from workbench.items.tables import ItemMoveRow, ItemPartRow, ItemRow, RevealRow
 from workbench.labeling.tables import AnnotationRevisionRow, AnnotationRow, LaneRow, VisitRow
 from workbench.labels.tables import LabelRow
 from workbench.model_versions.tables import ModelVersionRow
-from workbench.overview.item_pages.search import (
-    BLIND,
-    RESOLVED,
-    is_sensitive,
-    sealed_items,
-    sensitive_labels,
-)
+from workbench.overview.item_pages.search import is_sensitive, sensitive_labels
 from workbench.overview.item_pages.story import (
     AnswerOf,
     CostOf,
@@ -34,12 +28,19 @@ from workbench.overview.item_pages.story import (
     VisitOf,
     headline_of,
 )
-from workbench.overview.store import label_values, person_names
+from workbench.overview.store import WAITING, label_values, person_names
 from workbench.prelabeling.tables import PredictionRow
 from workbench.tallies.tables import LedgerRow
 
 SHOWN_MOVES = 200
-SEALED = "sealed until people have answered, because it is a blind check"
+SEALED = "why it went to people is told when they have answered"
+"""Said of every item that is with people: words kept for drawn ones alone would mark them.
+
+What stays visible is the state, the prediction with its confidence, and the answers that came: who knows the
+threshold sees that an item above it is with people. Annotators, who must not know, see none of these pages.
+"""
+_LOTTERY = frozenset({Purpose.ORDINARY, Purpose.AUDIT, Purpose.BLIND, Purpose.GOLD})
+_DECIDED_FROM = frozenset({ItemState.IMPORTED, ItemState.PREDICTED})
 
 
 def find_item(session: Session, project_id: int, public_id: str) -> ItemRow:
@@ -78,7 +79,7 @@ def item_history(session: Session, project_id: int, public_id: str, *, opened: b
             select(ItemPartRow).where(ItemPartRow.item_id == item.id).order_by(ItemPartRow.position)
         )
     )
-    sealed = is_sealed(session, item)
+    sealed = item.state in WAITING
     named = [*(one.label for one in predictions), *(one.label for one in labels)]
     sensitive = is_sensitive(item.sensitivity, named, sensitive_labels(session, project_id))
     withheld = sensitive and not opened
@@ -97,7 +98,7 @@ def item_history(session: Session, project_id: int, public_id: str, *, opened: b
         parts=() if withheld else tuple((part.name, part.text) for part in parts if part.kind != "metadata"),
         metadata={} if withheld else dict(metadata),
         sealed=sealed,
-        predictions=() if sealed else predictions,
+        predictions=predictions,
         decisions=decisions,
         visits=visits,
         labels=labels,
@@ -105,11 +106,6 @@ def item_history(session: Session, project_id: int, public_id: str, *, opened: b
         costs=_costs(session, item.id),
         headline=headline_of(item.state, labels, predictions, decisions, visits),
     )
-
-
-def is_sealed(session: Session, item: ItemRow) -> bool:
-    """Whether a lottery sent the item to people and they have not answered yet."""
-    return bool(session.scalar(select(sealed_items()).where(ItemRow.id == item.id)))
 
 
 def _predictions(session: Session, item: ItemRow, labels: Sequence[str]) -> tuple[PredictionOf, ...]:
@@ -151,8 +147,8 @@ def _decisions(session: Session, item: ItemRow) -> tuple[DecisionOf, ...]:
 
 
 def _decision(row: DecisionRow, version: int, item: ItemRow) -> DecisionOf:
-    """The decision; one that a lottery drew is sealed until people have answered."""
-    sealed = row.purpose in BLIND and row.round == item.round and item.state not in RESOLVED
+    """The decision; where it went and why is told of no item that is still with people."""
+    sealed = row.round == item.round and item.state in WAITING
     return DecisionOf(
         round=row.round,
         outcome="people" if sealed else row.outcome,
@@ -165,7 +161,7 @@ def _decision(row: DecisionRow, version: int, item: ItemRow) -> DecisionOf:
 
 
 def _visits(session: Session, item: ItemRow) -> tuple[VisitOf, ...]:
-    answers = _answers(session, item.id)
+    answers = _answers(session, item)
     rows = session.execute(
         select(VisitRow, LaneRow.title)
         .join(LaneRow, LaneRow.id == VisitRow.lane_id)
@@ -174,13 +170,11 @@ def _visits(session: Session, item: ItemRow) -> tuple[VisitOf, ...]:
     )
     found = []
     for visit, title in rows:
-        blind = visit.purpose in BLIND
-        # Lane and overlap can differ between audit and blind arm, so they wait for the answers too.
-        hidden = blind and visit.round == item.round and item.state not in RESOLVED
+        # Lane and overlap can differ between ordinary work, audit and blind arm, so they wait too.
+        hidden = visit.purpose in _LOTTERY and visit.round == item.round and item.state in WAITING
         found.append(
             VisitOf(
-                # Audit, gold and blind arm look the same: a lottery cannot be read from a page.
-                purpose="blind check" if blind else visit.purpose,
+                purpose=Purpose.ORDINARY if hidden else visit.purpose,
                 lane="" if hidden else title,
                 round=visit.round,
                 state=visit.state,
@@ -192,10 +186,10 @@ def _visits(session: Session, item: ItemRow) -> tuple[VisitOf, ...]:
     return tuple(found)
 
 
-def _answers(session: Session, item_id: int) -> dict[int, list[AnswerOf]]:
+def _answers(session: Session, item: ItemRow) -> dict[int, list[AnswerOf]]:
     rows = list(
         session.scalars(
-            select(AnnotationRow).where(AnnotationRow.item_id == item_id).order_by(AnnotationRow.id)
+            select(AnnotationRow).where(AnnotationRow.item_id == item.id).order_by(AnnotationRow.id)
         )
     )
     names = person_names(session, [row.person_id for row in rows if row.person_id is not None])
@@ -215,7 +209,8 @@ def _answers(session: Session, item_id: int) -> dict[int, list[AnswerOf]]:
                 status=row.status,
                 reason=row.reason,
                 lead_time_s=row.lead_time_s,
-                saw_prediction=not row.blind,
+                # Ordinary work may show the prediction, audit and blind arm never do.
+                saw_prediction=None if item.state in WAITING else not row.blind,
                 created_at=row.created_at,
                 deleted_at=row.deleted_at,
                 said_before=tuple(before.get(row.id, ())),
@@ -243,7 +238,6 @@ def _labels(session: Session, item_id: int) -> tuple[LabelOf, ...]:
             reason=row.reason,
             model="" if name is None else f"{name}@{version}",
             policy_version=policy_version,
-            cost=row.cost,
             resolved_at=row.resolved_at,
             superseded_at=row.superseded_at,
         )
@@ -262,7 +256,9 @@ def _moves(session: Session, item: ItemRow, *, sealed: bool) -> tuple[MoveOf, ..
             row.at,
             row.actor,
             # The rule that matched says whether the machine would have kept the item.
-            SEALED if sealed and row.to_state == ItemState.QUEUED else row.reason,
+            SEALED
+            if sealed and row.from_state in _DECIDED_FROM and row.to_state == ItemState.QUEUED
+            else row.reason,
         )
         for row in rows
     )

@@ -8,12 +8,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, not_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from workbench.decisions.tables import DecisionRow
 from workbench.errors import InvalidInput
-from workbench.items.domain import ItemState, Purpose
+from workbench.items.domain import ItemState
 from workbench.items.tables import ItemPartRow, ItemRow
 from workbench.labeling.tables import AnnotationRow
 from workbench.labels.tables import LabelRow
@@ -24,9 +23,9 @@ from workbench.projects.tables import ProjectLabelRow
 PAGE = 50
 SEARCHED = 100_000
 """Text search looks through no more than this many of the newest items."""
-BLIND = frozenset({Purpose.AUDIT, Purpose.BLIND, Purpose.GOLD})
-RESOLVED = frozenset({ItemState.RESOLVED, ItemState.DELIVERED})
 _LONGEST_SEARCH = 200
+_LONGEST_ID = 18
+_NO_SUCH_PAGE = "this page of the list does not exist; go back to the first page"
 _LONGEST_TEXT = 400
 
 
@@ -70,7 +69,8 @@ class ItemFilter:
 class FoundItem:
     """One line of the list; `text` is None where it is withheld until opened.
 
-    While it is sealed, its prediction is left out.
+    Nothing here says why an item is with people. Its state and its confidence stay visible: who knows the
+    threshold can tell from them that an item above it was drawn, as they can for any item they look up.
     """
 
     item_id: int
@@ -81,7 +81,6 @@ class FoundItem:
     text: str | None
     predicted: str
     confidence: float | None
-    sealed: bool
     label: str
     source: str
     created_at: datetime
@@ -110,18 +109,6 @@ def sensitive_labels(session: Session, project_id: int) -> frozenset[str]:
             )
         )
     )
-
-
-def sealed_items() -> ColumnElement[bool]:
-    """Whether an item is a blind check that people have yet to answer.
-
-    Its prediction is shown to nobody until then: with the threshold known it would tell an audit from the
-    blind arm, and what is known gets about.
-    """
-    drawn = exists().where(
-        DecisionRow.item_id == ItemRow.id, DecisionRow.round == ItemRow.round, DecisionRow.purpose.in_(BLIND)
-    )
-    return and_(ItemRow.state.not_in(RESOLVED), drawn)
 
 
 def languages_of(session: Session, project_id: int) -> list[str]:
@@ -189,7 +176,6 @@ def _statement(project_id: int) -> Select[Any]:
             LabelRow.label,
             LabelRow.source,
             func.substr(ItemPartRow.text, 1, _LONGEST_TEXT),
-            sealed_items(),
         )
         .outerjoin(
             PredictionRow,
@@ -224,23 +210,11 @@ def _conditions(wanted: ItemFilter) -> list[ColumnElement[bool]]:
         found.append(PredictionRow.confidence >= wanted.confidence_from)
     if wanted.confidence_to is not None:
         found.append(PredictionRow.confidence <= wanted.confidence_to)
-    if _asks_the_model(wanted):
-        found.append(not_(sealed_items()))
     if wanted.person:
         found.append(_answered_by(wanted.person))
     if wanted.disagreement:
         found.append(_disagreement(Disagreement(wanted.disagreement)))
     return found
-
-
-def _asks_the_model(wanted: ItemFilter) -> bool:
-    return (
-        bool(wanted.predicted)
-        or wanted.confidence_from is not None
-        or wanted.confidence_to is not None
-        or wanted.disagreement == Disagreement.MODEL
-        or wanted.sort is Sort.LEAST_CONFIDENT
-    )
 
 
 def _answered_by(public_id: str) -> ColumnElement[bool]:
@@ -278,20 +252,34 @@ def _oldest_searched(session: Session, project_id: int) -> int | None:
 
 
 def _ordered(statement: Select[Any], sort: Sort, after: str) -> Select[Any]:
-    try:
-        if sort is Sort.NEWEST:
-            if after:
-                statement = statement.where(ItemRow.id < int(after))
-            return statement.order_by(ItemRow.id.desc())
-        statement = statement.where(PredictionRow.confidence.is_not(None))
+    if sort is Sort.NEWEST:
         if after:
-            confidence, _, item_id = after.partition("_")
-            statement = statement.where(
-                tuple_(PredictionRow.confidence, ItemRow.id) > (float(confidence), int(item_id))
-            )
-        return statement.order_by(PredictionRow.confidence, ItemRow.id)
+            statement = statement.where(ItemRow.id < _marked_id(after))
+        return statement.order_by(ItemRow.id.desc())
+    statement = statement.where(PredictionRow.confidence.is_not(None))
+    if after:
+        confidence, _, item_id = after.partition("_")
+        statement = statement.where(
+            tuple_(PredictionRow.confidence, ItemRow.id) > (_marked_share(confidence), _marked_id(item_id))
+        )
+    return statement.order_by(PredictionRow.confidence, ItemRow.id)
+
+
+def _marked_id(text: str) -> int:
+    """The id in a page's marker; ids are 64-bit numbers, and nothing else reaches the database."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_ID):
+        raise InvalidInput(_NO_SUCH_PAGE)
+    return int(text)
+
+
+def _marked_share(text: str) -> float:
+    try:
+        share = float(text)
     except ValueError:
-        raise InvalidInput("this page of the list does not exist; go back to the first page") from None
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise InvalidInput(_NO_SUCH_PAGE)
+    return share
 
 
 def _after(item: FoundItem, sort: Sort) -> str:
@@ -299,7 +287,7 @@ def _after(item: FoundItem, sort: Sort) -> str:
 
 
 def _found(row: Any, blurred: frozenset[str]) -> FoundItem:
-    item, predicted, confidence, label, source, text, sealed = row
+    item, predicted, confidence, label, source, text = row
     withheld = is_sensitive(item.sensitivity, [predicted or "", label or ""], blurred)
     return FoundItem(
         item_id=item.id,
@@ -308,9 +296,8 @@ def _found(row: Any, blurred: frozenset[str]) -> FoundItem:
         state=item.state,
         language=item.language,
         text=None if withheld else (text or ""),
-        predicted="" if sealed else predicted or "",
-        confidence=None if sealed else confidence,
-        sealed=sealed,
+        predicted=predicted or "",
+        confidence=confidence,
         label=label or "",
         source=source or "",
         created_at=item.created_at,

@@ -43,14 +43,17 @@ class DecisionOf:
 
 @dataclass(frozen=True)
 class AnswerOf:
-    """One annotation; `said_before` are its earlier labels."""
+    """One annotation; `said_before` are its earlier labels.
+
+    Whether the prediction was shown (`saw_prediction`) is None while the item is with people.
+    """
 
     person: str
     label: str
     status: str
     reason: str
     lead_time_s: float | None
-    saw_prediction: bool
+    saw_prediction: bool | None
     created_at: datetime
     deleted_at: datetime | None
     said_before: tuple[str, ...]
@@ -82,7 +85,6 @@ class LabelOf:
     reason: str
     model: str
     policy_version: int | None
-    cost: Decimal
     resolved_at: datetime
     superseded_at: datetime | None
 
@@ -116,7 +118,7 @@ class CostOf:
 class ItemHistory:
     """One item with everything known of it; `parts` is empty while its content is withheld.
 
-    While it is sealed it is a blind check that people have yet to answer; its prediction is left out.
+    While it is `sealed` it is with people: why, by which rule and in which lane is told of none of them.
     """
 
     item_id: int
@@ -147,7 +149,7 @@ class ItemHistory:
 
     @property
     def cost(self) -> Decimal:
-        """All that was spent on the item."""
+        """All that was spent on the item, by its lines in the ledger."""
         return sum((one.amount for one in self.costs), Decimal(0))
 
 

@@ -64,22 +64,28 @@ document.addEventListener("change", (event) => {
   if (event.target.matches?.("form[data-auto] select, form[data-auto] input[type=checkbox]")) event.target.form.requestSubmit();
 });
 
-// Live: one stream a page; every "changed" becomes an event that hx-trigger="changed from:body" listens for.
+// Live: one stream a page; every "changed" becomes events that
+// hx-trigger="changed from:body" listens for, or "changed-slow" and "changed-rarely" for what is costly to draw.
 function listen() {
   const place = document.querySelector("[data-live]");
   if (!place) return;
-  let waiting = false;
-  let again = false;
-  const tell = () => {
-    if (document.hidden) { again = true; return; }
-    if (waiting) { again = true; return; }
-    waiting = true;
-    document.body.dispatchEvent(new CustomEvent("changed"));
-    setTimeout(() => { waiting = false; if (again) { again = false; tell(); } }, 2000);
+  // Each pace tells at once and, where more happened meanwhile, once more at its end: nothing stays behind.
+  const paced = (name, pause) => {
+    let waiting = false;
+    let again = false;
+    const tell = () => {
+      if (document.hidden || waiting) { again = true; return; }
+      waiting = true;
+      again = false;
+      document.body.dispatchEvent(new CustomEvent(name));
+      setTimeout(() => { waiting = false; if (again) tell(); }, pause);
+    };
+    document.addEventListener("visibilitychange", () => { if (!document.hidden && again) tell(); });
+    return tell;
   };
-  document.addEventListener("visibilitychange", () => { if (!document.hidden && again) { again = false; tell(); } });
+  const paces = [paced("changed", 2000), paced("changed-slow", 5000), paced("changed-rarely", 15000)];
   const source = new EventSource(place.dataset.live);
-  source.addEventListener("changed", tell);
+  source.addEventListener("changed", () => paces.forEach((tell) => tell()));
   addEventListener("pagehide", () => source.close());
 }
 

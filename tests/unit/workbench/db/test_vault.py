@@ -41,7 +41,7 @@ def test_processes_that_start_at_once_share_one_key(tmp_path):
 
 def test_another_key_says_what_to_do():
     locked = Vault(Fernet.generate_key()).lock(b"secret")
-    with pytest.raises(Unavailable, match="Put the original secret.key back"):
+    with pytest.raises(Unavailable, match=r"Put the original secret\.key back"):
         Vault(Fernet.generate_key()).unlock(locked)
 
 

@@ -9,15 +9,17 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.factories import make_project
-from tests.unit.workbench.items.running import Run, run_through_kills
-from workbench.errors import InvalidInput
+from tests.unit.workbench.items.running import Killed, Run, run_through_kills
+from workbench.errors import InvalidInput, WrongState
 from workbench.items.domain import ItemState
+from workbench.items.importing import finish_import, import_chunk, unfold
 from workbench.items.jobs import JOB as IMPORT
 from workbench.items.reading.detect import ColumnMapping
 from workbench.items.service import save_upload, start_import
 from workbench.items.store import counts_by_state
 from workbench.items.tables import ImportRow, ItemMoveRow, ItemPartRow, ItemRow, ReferenceLabelRow
 from workbench.items.uploads.store import find_import
+from workbench.items.uploads.views import view_of
 from workbench.jobs.store import find_job
 from workbench.outside import Outside
 
@@ -177,6 +179,53 @@ def test_a_rolled_back_chunk_is_done_again(small, monkeypatch: pytest.MonkeyPatc
             IMPORT.run(run, {"import_id": import_id})
     IMPORT.run(Run(outside, run.results), {"import_id": import_id})
     assert state_of(outside)[5] == [(17, 8, 1, 1, 7)]
+
+
+@pytest.mark.parametrize("first", [1, 2, 4, 20])
+@pytest.mark.parametrize("then", [1, 3, 5, 20])
+def test_begun_anew_with_another_chunk_size_no_row_is_lost(small, first: int, then: int):
+    outside, project_id = small
+    import_id = asked(outside, project_id, MESSY, mapping=MAPPING)
+    object.__setattr__(outside.settings, "chunk_items", first)
+    with pytest.raises(Killed):
+        IMPORT.run(Run(outside, kill_after=2 if first == 20 else 4), {"import_id": import_id})
+    object.__setattr__(outside.settings, "chunk_items", then)
+    result = IMPORT.run(Run(outside), {"import_id": import_id})  # a failed job begins anew: nothing recorded
+    assert result["read"] == 17
+    assert state_of(outside)[5] == [(17, 8, 1, 1, 7)]
+    assert len(list(csv.reader(io.StringIO(state_of(outside)[6][0], newline="")))) == 9
+
+
+def test_an_import_that_did_not_read_every_row_is_never_done(small):
+    outside, project_id = small
+    import_id = asked(outside, project_id, MESSY, mapping=MAPPING)
+    unfold(outside, import_id)
+    import_chunk(outside, import_id, 0, 0)
+    with pytest.raises(WrongState, match="3 of the file's 17 rows were read"):
+        finish_import(outside, import_id, 17, [])
+    with outside.db.read() as session:
+        row = find_import(session, import_id)
+        assert (row.state, row.finished_at is None) == ("failed", False)
+        assert "upload the file again" in row.problem
+
+
+def test_an_import_shows_the_state_of_its_job(small):
+    outside, project_id = small
+    import_id = asked(outside, project_id, MESSY, mapping=MAPPING)
+    with pytest.raises(Killed):
+        IMPORT.run(Run(outside, kill_after=2), {"import_id": import_id})
+    for state in ("running", "cancelling", "cancelled", "failed", "resuming"):
+        with outside.db.write() as session:
+            row = find_import(session, import_id)
+            job = find_job(session, row.job_id)
+            job.state = state
+            assert view_of(row, job).state == state
+    with outside.db.write() as session:
+        row = find_import(session, import_id)
+        row.state, row.problem = "failed", "broke"
+        job = find_job(session, row.job_id)
+        job.state = "resuming"
+        assert (view_of(row, job).state, view_of(row, job).problem) == ("resuming", "")
 
 
 def test_the_same_file_again_is_all_known(small):

@@ -26,6 +26,7 @@ SPECIFICATIONS = {
         [CostOfKind("human_item", Decimal("1.5"), 3), CostOfKind("machine", Decimal("0.01"), 9)],
         Decimal(4),
         "a",
+        "EUR",
     ),
     "people": charts.throughput_by_person(PEOPLE),
     "confusion": charts.confusion_heat_map(Confusion(("a", "b"), ((3, 1), (0, 0)), blind=True)),
@@ -54,3 +55,14 @@ def test_bars_of_one_confidence_stand_on_each_other() -> None:
 def test_cells_print_their_number_and_share() -> None:
     words = [one["words"] for one in SPECIFICATIONS["confusion"]["data"]["values"]]
     assert words == ["3 · 75%", "1 · 25%", "0", "0"]
+
+
+@pytest.mark.parametrize(("minutes", "form"), [(3, "%H:%M:%S"), (90, "%H:%M"), (60 * 24 * 3, "%d %b")])
+def test_times_on_an_axis_do_not_repeat(minutes: int, form: str) -> None:
+    points = [Point(START, 1, 1, 0.1), Point(START + timedelta(minutes=minutes), 1, 1, 0.1)]
+    axis = charts.resolved_over_time(points, "UTC")["encoding"]["x"]["axis"]
+    assert axis["format"] == form
+
+
+def test_money_on_an_axis_has_its_currency() -> None:
+    assert SPECIFICATIONS["cost"]["encoding"]["x"]["title"] == "EUR"

@@ -1,0 +1,107 @@
+"""Looking after one lane: what goes wrong in it stays in it, with a sentence on its row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from integrations.errors import IntegrationError
+from integrations.label_studio.errors import (
+    LabelStudioRefused,
+    LabelStudioRejected,
+    LabelStudioUnavailable,
+)
+from workbench.errors import WorkbenchError
+from workbench.items.domain import ItemState
+from workbench.items.store import move_items, states_of
+from workbench.labeling import store
+from workbench.labeling.domain import LaneState, VisitState
+from workbench.labeling.lanes import client_of, set_up_lane, top_up
+from workbench.labeling.receiving import compare_lane, read_lane, reopen_tasks
+from workbench.outside import Outside
+from workbench.people.store import find_server
+
+ACTIONS: dict[str, Callable[[Outside, int], dict[str, Any]]] = {
+    "read": read_lane,
+    "reopen": reopen_tasks,
+    "compare": compare_lane,
+    "set_up": set_up_lane,
+    "push": top_up,
+}
+NOT_FOUND = 404
+
+
+def tend(outside: Outside, action: str, lane_id: int) -> dict[str, Any]:
+    """Do one thing for one lane; a failure is told, not raised, so that the other lanes go on.
+
+    Returns:
+        `done` (what the action told), `problem` (a sentence, or empty) and `server` (whether the problem is
+        the whole server's: it does not answer, or does not take the token).
+    """
+    try:
+        return {"done": ACTIONS[action](outside, lane_id), "problem": "", "server": False}
+    except (LabelStudioUnavailable, LabelStudioRefused) as problem:
+        return {"done": {}, "problem": str(problem), "server": True}
+    except LabelStudioRejected as problem:
+        if problem.status == NOT_FOUND and _is_gone(outside, lane_id):
+            return {"done": _make_again(outside, lane_id), "problem": "", "server": False}
+        return _noted(outside, lane_id, problem)
+    except (IntegrationError, WorkbenchError) as problem:
+        return _noted(outside, lane_id, problem)
+
+
+def all_well(outside: Outside, lane_id: int) -> dict[str, Any]:
+    """Take back what the lane's row says is wrong: a whole round over it went well."""
+    with outside.db.write() as session:
+        lane = store.find_lane(session, lane_id)
+        if lane.state == LaneState.BROKEN and lane.ls_project_id is not None:
+            lane.state, lane.problem = LaneState.READY, ""
+    return {}
+
+
+def _noted(outside: Outside, lane_id: int, problem: Exception) -> dict[str, Any]:
+    with outside.db.write() as session:
+        lane = store.find_lane(session, lane_id)
+        lane.state, lane.problem = LaneState.BROKEN, str(problem)
+    return {"done": {}, "problem": str(problem), "server": False}
+
+
+def _is_gone(outside: Outside, lane_id: int) -> bool:
+    """Whether somebody deleted the lane's project in Label Studio: every member may."""
+    with outside.db.read() as session:
+        lane = store.find_lane(session, lane_id)
+        server = find_server(session, lane.server_id)
+    return lane.ls_project_id is None or not client_of(outside, server).lane_exists(lane.ls_project_id)
+
+
+def _make_again(outside: Outside, lane_id: int) -> dict[str, Any]:
+    """Forget the lane's deleted project: what was open in it waits again, answers that came are kept."""
+    now = outside.now()
+    with outside.db.write() as session:
+        lane = store.find_lane(session, lane_id)
+        lane.ls_project_id, lane.state, lane.problem = None, LaneState.WANTED, ""
+        lane.read_up_to = lane.compared_at = None
+        lane.description = ""
+        visits = [
+            visit
+            for state in (VisitState.PUSHING, VisitState.IN_LANE, VisitState.REOPEN)
+            for visit in store.visits_in(session, lane_id, state)
+        ]
+        store.set_visits(
+            session,
+            [visit.id for visit in visits],
+            state=VisitState.QUEUED,
+            ls_task_id=None,
+            ls_updated_at=None,
+            push_started_at=None,
+        )
+        states = states_of(session, [visit.item_id for visit in visits])
+        move_items(
+            session,
+            [item_id for item_id, (_, state) in states.items() if state is ItemState.IN_LABELING],
+            ItemState.QUEUED,
+            at=now,
+            actor="reconcile",
+            reason="its lane was deleted in Label Studio; it will be sent again",
+        )
+    return {"made_again": len(visits)}
