@@ -130,7 +130,11 @@ class Person:
 
 @dataclass
 class Installation:
-    """A workbench with one project on one Label Studio."""
+    """A workbench with one project on one Label Studio.
+
+    Attributes:
+        patience_s: How long new clients of Label Studio wait for an ordinary answer.
+    """
 
     outside: Outside
     server: TestServer
@@ -139,6 +143,7 @@ class Installation:
     folder: Path
     people: list[Person] = field(default_factory=list)
     clients: list[LabelStudioClient] = field(default_factory=list)
+    patience_s: float = 60.0
 
     def close(self) -> None:
         """Give back all connections."""
@@ -255,7 +260,7 @@ def build(
 
     def client(url: str, token: str) -> LabelStudioClient:
         if (url, token) not in clients:
-            clients[url, token] = LabelStudioClient(url, token, timeout_s=chosen.label_studio_timeout_s)
+            clients[url, token] = LabelStudioClient(url, token, timeout_s=made.patience_s)
             made.clients.append(clients[url, token])
         return clients[url, token]
 

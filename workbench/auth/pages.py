@@ -13,7 +13,7 @@ from workbench.auth.domain import ROLE_TITLES, Permission, Role, browser_name, d
 from workbench.auth.identify import cookie_name, set_session_cookie
 from workbench.auth.landing import landing_for, safe_path
 from workbench.errors import NotFound, WorkbenchError
-from workbench.web.current import Out
+from workbench.web.current import Out, RowId
 from workbench.web.render import page, redirect
 
 router = APIRouter()
@@ -161,7 +161,7 @@ def create_token(
 
 @router.post("/account/tokens/{token_id}/revoke")
 def revoke_token(
-    request: Request, outside: Out, token_id: int, caller: Caller = require(Permission.ACCOUNT)
+    request: Request, outside: Out, token_id: RowId, caller: Caller = require(Permission.ACCOUNT)
 ) -> Response:
     """Ends one of one's own tokens."""
     with outside.db.write() as session:
@@ -227,7 +227,7 @@ def create_user(
 def change_role(
     request: Request,
     outside: Out,
-    user_id: int,
+    user_id: RowId,
     role: Annotated[str, Form()],
     caller: Caller = require(Permission.USERS_EDIT),  # noqa: ARG001 - the check is what is wanted
 ) -> Response:
@@ -241,7 +241,7 @@ def change_role(
 def set_active(
     request: Request,
     outside: Out,
-    user_id: int,
+    user_id: RowId,
     active: Annotated[bool, Form()],
     caller: Caller = require(Permission.USERS_EDIT),  # noqa: ARG001 - the check is what is wanted
 ) -> Response:

@@ -26,7 +26,7 @@ from workbench.decisions.rule_form import (
 from workbench.decisions.what_if import Comparison, compare, pool_names
 from workbench.outside import Outside
 from workbench.projects.store import labels_of_project
-from workbench.web.current import Out
+from workbench.web.current import Out, RowId
 from workbench.web.render import page, redirect
 
 router = APIRouter()
@@ -168,7 +168,7 @@ def _save(
 def activate(
     request: Request,
     outside: Out,
-    policy_id: int,
+    policy_id: RowId,
     caller: Caller = require(Permission.ROUTING_ACTIVATE),
 ) -> Response:
     """Puts a version in force, a draft or an older one again."""

@@ -54,8 +54,8 @@ COLUMNS = (
     Column("resolved_at", "When it got the label, UTC, ISO 8601."),
     Column(
         "cost",
-        "What was booked on the item when the export was written, people and machine: the sum of its lines in "
-        "the ledger, as an exact decimal.",
+        "What was booked on the item when the export was written, people and machine: the sum of its "
+        "lines in the ledger, as an exact decimal.",
     ),
     Column("currency", "Currency of `cost`, ISO 4217."),
     Column("language", "Language of the item."),

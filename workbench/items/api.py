@@ -17,7 +17,7 @@ from workbench.items.uploads.download import rejects_file
 from workbench.items.uploads.store import find_import, imports_of, jobs_of_imports
 from workbench.items.uploads.views import view_of, views_of
 from workbench.jobs.store import find_job
-from workbench.web.current import Out
+from workbench.web.current import Out, RowId
 
 router = APIRouter()
 
@@ -52,7 +52,7 @@ def list_imports(outside: Out, caller: Caller = require(Permission.ITEMS_READ)) 
 
 @router.get("/api/v1/projects/{key}/imports/{import_id}")
 def get_import(
-    outside: Out, import_id: int, caller: Caller = require(Permission.ITEMS_READ)
+    outside: Out, import_id: RowId, caller: Caller = require(Permission.ITEMS_READ)
 ) -> dict[str, Any]:
     """One import."""
     with outside.db.read() as session:
@@ -61,7 +61,7 @@ def get_import(
 
 
 @router.get("/api/v1/projects/{key}/imports/{import_id}/rejects")
-def get_rejects(outside: Out, import_id: int, caller: Caller = require(Permission.ITEMS_IMPORT)) -> Response:
+def get_rejects(outside: Out, import_id: RowId, caller: Caller = require(Permission.ITEMS_IMPORT)) -> Response:
     """The rejected rows with line and reason, as CSV."""
     with outside.db.read() as session:
         return rejects_file(find_import(session, import_id, project_id=caller.here.id))

@@ -19,7 +19,7 @@ from workbench.items.uploads.files import find_upload, kept_preview, upload_id_o
 from workbench.items.uploads.store import find_import, imports_of, jobs_of_imports
 from workbench.items.uploads.views import view_of, views_of
 from workbench.outside import Outside
-from workbench.web.current import Out
+from workbench.web.current import Out, RowId
 from workbench.web.live import changes
 from workbench.web.render import page, redirect
 
@@ -102,7 +102,7 @@ def start(
 
 @router.get("/projects/{key}/import/{import_id}")
 def result_page(
-    request: Request, outside: Out, import_id: int, caller: Caller = require(Permission.ITEMS_READ)
+    request: Request, outside: Out, import_id: RowId, caller: Caller = require(Permission.ITEMS_READ)
 ) -> Response:
     """How far one import is, or what became of its rows."""
     return _result(request, outside, caller, import_id, "items/import_result.html")
@@ -110,7 +110,7 @@ def result_page(
 
 @router.get("/projects/{key}/import/{import_id}/progress")
 def progress(
-    request: Request, outside: Out, import_id: int, caller: Caller = require(Permission.ITEMS_READ)
+    request: Request, outside: Out, import_id: RowId, caller: Caller = require(Permission.ITEMS_READ)
 ) -> Response:
     """The part of that page that changes."""
     return _result(request, outside, caller, import_id, "items/import_progress.html")
@@ -118,7 +118,7 @@ def progress(
 
 @router.get("/projects/{key}/import/{import_id}/live", response_class=EventSourceResponse)
 async def live(
-    request: Request, outside: Out, import_id: int, caller: Caller = require(Permission.ITEMS_READ)
+    request: Request, outside: Out, import_id: RowId, caller: Caller = require(Permission.ITEMS_READ)
 ) -> AsyncIterator[ServerSentEvent]:
     """Says when the import went on."""
     project_id = caller.here.id
@@ -134,7 +134,7 @@ async def live(
 
 
 @router.get("/projects/{key}/import/{import_id}/rejects")
-def rejects(outside: Out, import_id: int, caller: Caller = require(Permission.ITEMS_IMPORT)) -> Response:
+def rejects(outside: Out, import_id: RowId, caller: Caller = require(Permission.ITEMS_IMPORT)) -> Response:
     """The rejected rows with line and reason, as a file."""
     with outside.db.read() as session:
         return rejects_file(find_import(session, import_id, project_id=caller.here.id))

@@ -37,6 +37,8 @@ class LaneState(StrEnum):
     WANTED = "wanted"
     READY = "ready"
     BROKEN = "broken"
+    SUSPECT = "suspect"
+    """Its tasks are not what we sent: a person has to look; nothing that doesn't fit is believed."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -208,7 +208,8 @@ def top_up(outside: Outside, lane_id: int) -> dict[str, int]:
     with outside.db.write() as session:
         _arrived(outside, session, {visit.id: task_ids[visit.public_id] for visit in visits})
         lane = store.find_lane(session, lane_id)
-        lane.state, lane.problem = LaneState.READY, ""
+        if lane.state == LaneState.BROKEN:
+            lane.state, lane.problem = LaneState.READY, ""
     return {"pushed": len(tasks)}
 
 
@@ -268,18 +269,11 @@ def _settle(outside: Outside, lane_id: int, visits: list[VisitRow], there: dict[
     found = {v.id: min(there[v.public_id]) for v in visits if there.get(v.public_id)}
     with outside.db.write() as session:
         _arrived(outside, session, found)
-        _read_again(session, lane_id, [v.push_started_at for v in visits if v.id in found])
+        if found:
+            # People may have answered them before they were known to be ours: all is looked at again.
+            store.find_lane(session, lane_id).read_up_to = None
         lost = [visit.id for visit in visits if visit.id not in found]
         store.set_visits(session, lost, state=VisitState.QUEUED, push_started_at=None)
-
-
-def _read_again(session: Session, lane_id: int, since: list[datetime | None]) -> None:
-    """Take the lane's mark back: people may have answered tasks that were not yet known to be ours."""
-    lane = store.find_lane(session, lane_id)
-    marks = [moment for moment in since if moment is not None]
-    if marks and lane.read_up_to is not None:
-        # They may have arrived long before their push was given up, and the server's clock may run behind.
-        lane.read_up_to = min(lane.read_up_to, min(marks) - LONGEST_PUSH)
 
 
 def _arrived(outside: Outside, session: Session, task_ids: dict[int, int]) -> None:

@@ -195,7 +195,7 @@ def _receive(
         visit = visits.get(task.task_id)
         if visit is not None and task.visit_key not in {None, visit.public_id}:
             lane = store.find_lane(session, lane_id)
-            lane.state, lane.problem = LaneState.BROKEN, RESTORED
+            lane.state, lane.problem = LaneState.SUSPECT, RESTORED
         elif visit is not None:
             judge_task(outside, session, context, visit, task.annotations, is_labeled=task.is_labeled)
             visit.ls_updated_at = stamped[task.task_id]

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from workbench.decisions.store import active_policy
 from workbench.items.tables import ImportRow
 from workbench.jobs.definition import JobState
-from workbench.labeling.domain import VisitState
+from workbench.labeling.domain import LaneState, VisitState
 from workbench.labeling.tables import LaneRow, VisitRow
 from workbench.model_versions.store import live_version
 from workbench.overview.domain import ENOUGH_ITEMS
@@ -100,7 +100,7 @@ def _jobs(jobs: list[JobView], base: str) -> Iterator[Attention]:
 def _lanes(session: Session, project_id: int) -> Iterator[Attention]:
     rows = session.execute(
         select(LaneRow.title, LaneRow.problem).where(
-            LaneRow.project_id == project_id, LaneRow.state == "broken"
+            LaneRow.project_id == project_id, LaneRow.state.in_([LaneState.BROKEN, LaneState.SUSPECT])
         )
     )
     for title, problem in rows:

@@ -13,7 +13,7 @@ from workbench.auth.access import Caller, require
 from workbench.auth.domain import Permission, Role
 from workbench.people import invitations, service, store
 from workbench.people.views import people_of
-from workbench.web.current import Out
+from workbench.web.current import Out, RowId
 
 router = APIRouter(prefix="/api/v1")
 
@@ -200,7 +200,7 @@ def connect(outside: Out, given: NewServer, caller: Caller = require(Permission.
 
 
 @router.post("/servers/{server_id}/check")
-def check(outside: Out, server_id: int, caller: Caller = require(Permission.SERVERS_EDIT)) -> Server:  # noqa: ARG001 - the check is what is wanted
+def check(outside: Out, server_id: RowId, caller: Caller = require(Permission.SERVERS_EDIT)) -> Server:  # noqa: ARG001 - the check is what is wanted
     """Asks a server again."""
     return _server(service.refresh_server(outside, server_id))
 

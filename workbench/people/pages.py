@@ -18,7 +18,7 @@ from workbench.errors import InvalidInput, NotFound, WorkbenchError
 from workbench.outside import Outside
 from workbench.people import invitations, service, store
 from workbench.people.views import people_of
-from workbench.web.current import Out
+from workbench.web.current import Out, RowId
 from workbench.web.errors import status_of
 from workbench.web.render import page, redirect
 
@@ -236,7 +236,7 @@ def connect(
 def check(
     request: Request,
     outside: Out,
-    server_id: int,
+    server_id: RowId,
     caller: Caller = require(Permission.SERVERS_EDIT),  # noqa: ARG001 - the check is what is wanted
 ) -> Response:
     """Asks a server again."""
@@ -249,7 +249,7 @@ def check(
 def adopt(
     request: Request,
     outside: Out,
-    server_id: int,
+    server_id: RowId,
     caller: Caller = require(Permission.SERVERS_EDIT),  # noqa: ARG001 - the check is what is wanted
 ) -> Response:
     """Persons for the accounts of a server that are not known here yet."""

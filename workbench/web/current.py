@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Protocol
 
-from fastapi import Depends
+from fastapi import Depends, Path
 from starlette.requests import Request
 
 from workbench.outside import Outside
@@ -71,3 +71,6 @@ def outside_of_request(request: Request) -> Outside:
 
 Out = Annotated[Outside, Depends(outside_of_request)]
 """A route's parameter `outside: Out` is the outside of this process."""
+
+RowId = Annotated[int, Path(ge=0, le=2**63 - 1)]
+"""A route's parameter `import_id: RowId`: a number that the database can hold."""

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from markupsafe import escape
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from starlette.testclient import TestClient
 
 from tests.integration.overview.plausible import Plausible, plausible_project
 from tests.integration.web.clients import client_as
+from workbench.auth.domain import Permission
+from workbench.auth.tables import PermissionRow
 from workbench.decisions.tables import DecisionRow
 from workbench.errors import InvalidInput
-from workbench.items.tables import ItemPartRow, ItemRow, RevealRow
-from workbench.labeling.tables import VisitRow
+from workbench.items.tables import ItemMoveRow, ItemPartRow, ItemRow, RevealRow
+from workbench.labeling.tables import AnnotationRow, LaneRow, VisitRow
 from workbench.outside import Outside
 from workbench.overview.item_pages.history import SEALED, item_history
 from workbench.overview.item_pages.search import ItemFilter, Sort, find_items
+from workbench.overview.item_pages.story import ItemHistory
+from workbench.tallies.store import item_costs
+from workbench.tallies.tables import LedgerRow
 
 N = 130
 
@@ -73,8 +80,20 @@ def test_filters_narrow_the_list(outside: Outside, made: Plausible) -> None:
 
 
 def test_a_forged_page_marker_is_refused(outside: Outside, made: Plausible) -> None:
-    with outside.db.read() as session, pytest.raises(InvalidInput):
-        find_items(session, made.project.id, ItemFilter(), "1; drop table items")
+    for marker in (
+        "1; drop table items",
+        "9" * 23,
+        "-1",
+        "\u0663",
+        "\0",
+        "0.5_" + "9" * 23,
+        "nan_1",
+        "inf_1",
+        "x_1",
+    ):
+        for sort in Sort:
+            with outside.db.read() as session, pytest.raises(InvalidInput):
+                find_items(session, made.project.id, ItemFilter(sort=sort), marker)
 
 
 @pytest.mark.parametrize(
@@ -129,22 +148,133 @@ def test_sensitive_content_is_withheld_until_opened_and_the_opening_is_written(
     assert text not in client.get(address).text
 
 
-def test_an_audit_looks_like_any_blind_check_and_stays_sealed_while_it_is_open(
-    outside: Outside, made: Plausible
+PURPOSES = ("ordinary", "audit", "blind", "gold")
+
+
+def reopened(outside: Outside, made: Plausible, state: str) -> dict[str, ItemRow]:
+    """One item for each purpose, decided and visited as that purpose is, and brought into the state."""
+    found = {}
+    with outside.db.write() as session:
+        visits = list(session.scalars(select(VisitRow).order_by(VisitRow.id.desc()).limit(len(PURPOSES))))
+        lane = session.get_one(LaneRow, visits[0].lane_id)
+        others = {c.name: getattr(lane, c.name) for c in LaneRow.__table__.columns if c.name != "id"}
+        audits = LaneRow(**others | {"public_id": "f" * 24, "title": "the lane of audits", "overlap": 1})
+        session.add(audits)
+        session.flush()
+        for visit, purpose in zip(visits, PURPOSES, strict=True):
+            visit.purpose, visit.overlap, visit.show_suggestion = purpose, 2, purpose == "ordinary"
+            if purpose == "audit":
+                visit.lane_id, visit.overlap = audits.id, 1
+            item = session.get_one(ItemRow, visit.item_id)
+            item.state = state
+            decision = session.scalars(select(DecisionRow).where(DecisionRow.item_id == item.id)).one()
+            decision.purpose, decision.overlap = purpose, visit.overlap
+            decision.outcome = "accept" if purpose == "audit" else "people"
+            decision.rule = f"rule of {purpose}"
+            decision.public_reason = f"rule of {purpose} said so"
+            session.execute(
+                update(ItemMoveRow)
+                .where(ItemMoveRow.item_id == item.id, ItemMoveRow.to_state == "queued")
+                .values(reason=decision.public_reason)
+            )
+            session.execute(
+                update(AnnotationRow)
+                .where(AnnotationRow.item_id == item.id)
+                .values(blind=not visit.show_suggestion)
+            )
+            found[purpose] = item
+    return found
+
+
+def told(history: ItemHistory) -> dict[str, object]:
+    """What a page says of why an item is with people."""
+    return {
+        "sealed": history.sealed,
+        "decisions": [(one.outcome, one.reason, one.rule, one.overlap) for one in history.decisions],
+        "visits": [(one.purpose, one.lane, one.overlap) for one in history.visits],
+        "queued": [move.reason for move in history.moves if move.to_state == "queued"],
+        "predictions": len(history.predictions),
+        "saw": {answer.saw_prediction for one in history.visits for answer in one.answers} - {None},
+    }
+
+
+@pytest.mark.parametrize("state", ["queued", "in_labeling", "annotated"])
+def test_an_open_audit_reads_like_any_item_with_people(
+    client: TestClient, outside: Outside, made: Plausible, state: str
+) -> None:
+    items = reopened(outside, made, state)
+    with outside.db.read() as session:
+        histories = {
+            name: item_history(session, made.project.id, item.public_id) for name, item in items.items()
+        }
+    read = [told(one) for one in histories.values()]
+    assert all(one == read[0] for one in read)
+    assert read[0]["decisions"] == [("people", SEALED, "", 0)]
+    assert read[0]["visits"] == [("ordinary", "", 0)]
+    assert read[0]["predictions"] == 1  # what is not secret stays of use
+    for purpose, item in items.items():
+        for address in ("/projects/reviews/items/", "/api/v1/projects/reviews/items/"):
+            text = client.get(address + item.public_id).text
+            assert not [word for word in ("rule of", "audit", "blind", "gold") if word in text], purpose
+    listed = {one["public_id"]: one for one in client.get("/api/v1/projects/reviews/items").json()["items"]}
+    assert {item.public_id for item in items.values()} <= listed.keys()
+    assert {frozenset(listed[item.public_id]) for item in items.values()} == {
+        frozenset({"public_id", "external_id", "state", "language", "text", "predicted", "confidence", "label",
+                   "source", "created_at"})
+    }  # fmt: skip
+    assert all(listed[item.public_id]["predicted"] for item in items.values())
+
+
+def test_filters_and_order_do_not_part_audits_from_ordinary_items(outside: Outside, made: Plausible) -> None:
+    items = reopened(outside, made, "in_labeling")
+    names = {item.external_id for item in items.values()}
+    for wanted in ({"confidence_from": 0.0}, {"sort": Sort.LEAST_CONFIDENT}, {"state": "in_labeling"}):
+        with outside.db.read() as session:
+            seen, after = set(), ""
+            while True:
+                found = find_items(session, made.project.id, ItemFilter(**wanted), after)  # type: ignore[arg-type]
+                seen |= {one.external_id for one in found.items}
+                if not (after := found.after):
+                    break
+        assert names <= seen
+
+
+def test_when_people_have_answered_the_page_tells_why(outside: Outside, made: Plausible) -> None:
+    items = reopened(outside, made, "resolved")
+    with outside.db.read() as session:
+        for purpose, item in items.items():
+            history = item_history(session, made.project.id, item.public_id)
+            assert not history.sealed
+            assert [one.purpose for one in history.visits] == [purpose]
+            assert history.visits[0].lane
+            assert history.decisions[0].outcome == ("accept" if purpose == "audit" else "people")
+            assert history.decisions[0].reason == f"rule of {purpose} said so"
+            assert SEALED not in [move.reason for move in history.moves]
+
+
+def test_what_an_item_cost_is_its_ledger_and_for_those_alone_who_see_costs(
+    client: TestClient, outside: Outside, made: Plausible
 ) -> None:
     with outside.db.write() as session:
-        visit = session.scalars(select(VisitRow).where(VisitRow.purpose == "audit")).first()
+        visit = session.scalars(select(VisitRow).where(VisitRow.purpose == "ordinary")).first()
         assert visit is not None
         item = session.get_one(ItemRow, visit.item_id)
-        item.state = "in_labeling"
-        public_id = item.public_id
+        paid = session.scalars(select(LedgerRow).where(LedgerRow.item_id == item.id)).first()
+        assert paid is not None
+        values = {c.name: getattr(paid, c.name) for c in LedgerRow.__table__.columns if c.name != "id"}
+        session.add(LedgerRow(**values | {"sequence": 9, "amount": Decimal("1.25"), "note": "correction"}))
     with outside.db.read() as session:
-        history = item_history(session, made.project.id, public_id)
-        decision = session.scalars(select(DecisionRow).where(DecisionRow.item_id == history.item_id)).one()
-    assert "audit" in decision.reason
-    assert [one.purpose for one in history.visits] == ["blind check"]
-    assert history.decisions[0].reason == SEALED
-    assert history.decisions[0].outcome == "people"
+        spent = item_costs(session, [item.id])[item.id]
+    address = f"/projects/reviews/items/{item.public_id}"
+    assert spent > Decimal("1.25")
+    assert Decimal(client.get(f"/api/v1{address}").json()["cost"]) == spent
+    assert f"${spent:,.2f}" in client.get(address).text
+    with outside.db.write() as session:
+        session.execute(delete(PermissionRow).where(PermissionRow.permission == Permission.COSTS_READ))
+    client.app.state.role_table.forget()  # type: ignore[attr-defined]
+    found = client.get(f"/api/v1{address}")
+    assert found.status_code == 200
+    assert "cost" not in found.text
 
 
 def test_an_unknown_item_is_not_found(client: TestClient) -> None:

@@ -114,7 +114,9 @@ def view_of(row: JobOf, now: datetime) -> JobView:
         done=row.done,
         total=row.total,
         unit=row.unit,
-        message=row.message if row.state in OPEN or row.kind in _LEAVES_A_WORD else "",
+        message=row.message
+        if row.state in OPEN or (row.state == JobState.DONE and row.kind in _LEAVES_A_WORD)
+        else "",
         problem=row.problem,
         created_at=row.created_at,
         created_by=row.created_by,

@@ -12,7 +12,7 @@ from workbench.auth.domain import Permission
 from workbench.model_versions.service import promote
 from workbench.overview.model_pages.figures import model_figures
 from workbench.overview.model_pages.pages import folder_given, register_model, start_training
-from workbench.web.current import Out
+from workbench.web.current import Out, RowId
 
 router = APIRouter()
 
@@ -54,7 +54,7 @@ def register(
 
 @router.post("/api/v1/projects/{key}/models/{version_id}/promote")
 def promote_version(
-    outside: Out, version_id: int, caller: Caller = require(Permission.MODELS_EDIT)
+    outside: Out, version_id: RowId, caller: Caller = require(Permission.MODELS_EDIT)
 ) -> dict[str, Any]:
     """Makes a version live; the one before is retired."""
     with outside.db.write() as session:

@@ -17,7 +17,7 @@ from workbench.outside import Outside
 from workbench.overview.model_pages.figures import model_figures
 from workbench.overview.store import count_answered_items, label_values
 from workbench.projects.store import find_project
-from workbench.web.current import Out
+from workbench.web.current import Out, RowId
 from workbench.web.render import page, redirect
 
 router = APIRouter()
@@ -87,7 +87,7 @@ def register(
 
 @router.post("/projects/{key}/models/{version_id}/promote")
 def promote_version(
-    request: Request, outside: Out, version_id: int, caller: Caller = require(Permission.MODELS_EDIT)
+    request: Request, outside: Out, version_id: RowId, caller: Caller = require(Permission.MODELS_EDIT)
 ) -> Response:
     """Makes a version live; the one before is retired."""
     with outside.db.write() as session:

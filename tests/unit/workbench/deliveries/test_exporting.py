@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select, update
 
 from tests.factories import NOW, make_project
-from tests.unit.workbench.deliveries.world import DANGEROUS, World, build
+from tests.unit.workbench.deliveries.world import DANGEROUS, World, build, ledger_line
 from tests.unit.workbench.items.running import Run, run_through_kills
 from workbench.deliveries.domain import COLUMNS, Format, digest
 from workbench.deliveries.jobs import JOB as EXPORT
@@ -25,6 +25,8 @@ from workbench.items.tables import ItemMoveRow, ItemPartRow, ItemRow
 from workbench.jobs.store import find_job
 from workbench.labels.tables import LabelRow
 from workbench.outside import Outside
+from workbench.tallies.store import book
+from workbench.tallies.tables import LedgerRow
 
 
 @pytest.fixture
@@ -95,7 +97,7 @@ def expected(outside: Outside, world: World):
                     "rule": None if people else "confident",
                     "reason": f"reason {n}",
                     "resolved_at": label.resolved_at,
-                    "cost": "0.160001" if people else "0.000003",
+                    "cost": "0.160001" if people else "0.000003",  # by the ledger, not by the label
                     "currency": "USD",
                     "language": "en",
                     "region": "",
@@ -216,6 +218,22 @@ def test_marking_is_a_choice_and_each_move_says_which_export(outside: Outside, w
     }
     # What was delivered can be exported again.
     assert made(outside, world, "csv", mark_delivered=True).rows == 8
+
+
+def test_costs_are_the_ledgers_and_add_up_to_it(outside: Outside, world: World):
+    arguments, job_id = asked(outside, world, "jsonl")
+    with outside.db.write() as session:
+        # A late answer and a correction are booked after the item got its label.
+        book(session, [ledger_line(world.project_id, world.people[0], "0.08", source="late")])
+        book(session, [ledger_line(world.project_id, world.machine[0], "-0.000001", source="corrected")])
+    EXPORT.run(Run(outside), arguments)
+    found = read(Path(row_of(outside, job_id).path))
+    assert [row["cost"] for row in found] == ["0.000002", *["0.000003"] * 4, "0.240001", *["0.160001"] * 2]
+    with outside.db.read() as session:
+        spent = session.scalars(
+            select(LedgerRow.amount).where(LedgerRow.item_id.in_([*world.machine, *world.people]))
+        )
+        assert sum(Decimal(row["cost"]) for row in found) == sum(spent)
 
 
 def test_what_cannot_be_asked_for(outside: Outside, world: World):

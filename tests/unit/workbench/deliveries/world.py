@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -17,6 +18,7 @@ from workbench.labeling.tables import AnnotationRow, LaneRow, VisitRow
 from workbench.labels.tables import LabelRow
 from workbench.model_versions.tables import ModelVersionRow
 from workbench.projects.tables import GuidelineVersionRow
+from workbench.tallies.store import book
 
 DANGEROUS = '=HYPERLINK("http://example.org";"click"), "quoted"\n你好 🎉'
 
@@ -27,6 +29,15 @@ class World:
     machine: list[int]
     people: list[int]
     persons: list[str]
+
+
+def ledger_line(project_id: int, item_id: int, amount: str, *, source: str = "first") -> dict[str, Any]:
+    """An amount booked on an item."""
+    return {
+        "project_id": project_id, "item_id": item_id, "person_id": None, "source_kind": "test",
+        "source_id": f"{source}-{item_id}", "rate_card_id": 0, "sequence": 0, "kind": "human_item",
+        "quantity": Decimal(1), "unit": "item", "amount": Decimal(amount), "currency": "USD", "at": NOW, "note": "",
+    }  # fmt: skip
 
 
 def build(session: Session, *, machine: int = 5, people: int = 3) -> World:
@@ -115,10 +126,11 @@ def build(session: Session, *, machine: int = 5, people: int = 3) -> World:
                 model_version_id=model.id,
                 guideline_version_id=guideline.id if is_people else None,
                 confidence=None if is_people else 0.9 + n / 1000,
-                cost=Decimal("0.160001") if is_people else Decimal("0.000003"),
+                cost=Decimal(7),
                 resolved_at=NOW - timedelta(minutes=1),
             )
         )
+        book(session, [ledger_line(project.id, item.id, "0.160001" if is_people else "0.000003")])
         visit = VisitRow(
             public_id=secrets.token_hex(12),
             project_id=project.id,
