@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     poll_seconds: float = Field(default=2.0, gt=0, description="Pause between looks at a busy lane.")
     idle_poll_seconds: float = Field(default=15.0, gt=0, description="The same for an idle lane.")
     chunk_items: int = Field(default=1000, ge=1, le=5000, description="Items in one durable step.")
+    model_folders: list[Path] = Field(
+        default=[], description="Folders whose models can be registered on a page; empty: models in data_dir."
+    )
     model_threads: int = Field(default=0, ge=0, description="Threads for inference; 0: one per core.")
     machine_price_per_hour: Decimal = Field(default=Decimal("0.10"), ge=0, description="Cost of inference.")
     label_studio_timeout_s: float = Field(default=60.0, gt=0)
@@ -42,6 +45,8 @@ class Settings(BaseSettings):
     def _fill(self) -> Self:
         if not self.database_url:
             object.__setattr__(self, "database_url", f"sqlite:///{self.data_dir.resolve()}/workbench.sqlite3")
+        if not self.model_folders:
+            object.__setattr__(self, "model_folders", [self.data_dir / "models"])
         return self
 
     @property

@@ -47,7 +47,9 @@ def test_versions_training_and_promotion(tmp_path: Path, label_studio_server: Te
     with installation(tmp_path, label_studio_server, readers=("Ann", "Ben")) as made:
         twelve_items_labeled(made)
         add_user(made, "mikko@example.org", "Mikko", "ml_engineer")
-        KeywordPredictor({label: [word] for label, word in HINTS.items()}).save(tmp_path / "hints")
+        folder = made.outside.settings.model_folders[0].resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        KeywordPredictor({label: [word] for label, word in HINTS.items()}).save(folder / "hints")
         with (
             serving(made.outside) as base,
             chromium() as browser,
@@ -56,7 +58,7 @@ def test_versions_training_and_promotion(tmp_path: Path, label_studio_server: Te
             page = mikko.sign_in("mikko@example.org")
             page.goto(base + MODELS)
             reads_what_a_version_is_worth(page)
-            registers_another(page, mikko, tmp_path)
+            registers_another(page, mikko, folder)
             promotes_it_after_being_asked(page, made)
             page.get_by_role("button", name="Train a model").click()
             expect(page.get_by_text("Training is under way")).to_be_visible()

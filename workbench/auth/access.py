@@ -24,7 +24,7 @@ from starlette.routing import Mount
 
 from workbench.auth import store
 from workbench.auth.domain import EVERYWHERE, WITHOUT_PROJECT, Identity, Permission, csrf_token_fits
-from workbench.errors import NotAllowed, NotFound, NotSignedIn
+from workbench.errors import InvalidInput, NotAllowed, NotFound, NotSignedIn
 from workbench.outside import Outside
 from workbench.web.current import ProjectRef
 
@@ -125,6 +125,7 @@ class Guard:
 
     async def __call__(self, request: Request) -> Caller:
         """The caller, allowed."""
+        _check_address(request)
         identity: Identity | None = getattr(request.state, "identity", None)
         if request.method not in SAFE:
             await _check_origin(request, identity)
@@ -132,11 +133,17 @@ class Guard:
             return await run_in_threadpool(caller_of, request, identity, None)
         if identity is None:
             raise NotSignedIn("sign in first")
-        caller = await run_in_threadpool(caller_of, request, identity, request.path_params.get("key"))
-        # The frame of the page shows the project's menu, on an error page too.
+        key = request.path_params.get("key")
+        caller = await run_in_threadpool(caller_of, request, identity, key)
         request.state.caller = caller
-        request.state.project = caller.project
-        if not caller.may(self.permission):
+        allowed = caller.may(self.permission)
+        if allowed or caller.may(Permission.PROJECTS_READ):
+            # The frame of the page shows the project's menu, on an error page too; who may not know of
+            # the project gets no answer that differs from that for one which is not there.
+            request.state.project = caller.project
+        elif key is not None:
+            raise _no_project(key)
+        if not allowed:
             raise NotAllowed(f"your role may not do this ({self.permission}); ask an admin for it")
         return caller
 
@@ -181,8 +188,22 @@ def _project(request: Request, identity: Identity, key: str) -> ProjectRef:
     with outside.db.read() as session:
         project = find(session, key)
     if project is None or not (identity.roles.get(EVERYWHERE) or identity.roles.get(project.id)):
-        raise NotFound(f"there is no project {key!r}, or it is not yours to see")
+        raise _no_project(key)
     return project
+
+
+def _no_project(key: str) -> NotFound:
+    return NotFound(f"there is no project {key!r}, or it is not yours to see")
+
+
+def _check_address(request: Request) -> None:
+    """Refuses zero bytes: texts of PostgreSQL cannot hold them, and no address of ours does.
+
+    Raises:
+        InvalidInput: The address holds one.
+    """
+    if "\0" in request.url.path or b"%00" in request.scope.get("query_string", b""):
+        raise InvalidInput("the address holds a zero byte; open the page by a link or from the menu")
 
 
 async def _check_origin(request: Request, identity: Identity | None) -> None:

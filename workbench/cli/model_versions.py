@@ -32,16 +32,21 @@ def register(
     from workbench.projects.store import find_project, labels_of_project
 
     label_map = _label_map(map_ or [])
-    with opened(context) as outside, outside.db.write() as session:
-        row = find_project(session, project)
-        labels = tuple(label.value for label in labels_of_project(session, row.id))
+    with opened(context) as outside:
+        with outside.db.read() as session:
+            find_project(session, project)
         progress(f"Reading and hashing {folder} …")
-        version = service.register_version(
-            outside, session, row, folder, labels=labels, by=caller(), name=name, label_map=label_map
-        )
-        if live:
-            service.promote(session, row.id, version.id, by=caller(), now=outside.now())
-        value = _value(version)
+        found = service.inspect_folder(folder)
+        with outside.db.write() as session:
+            row = find_project(session, project)
+            labels = tuple(label.value for label in labels_of_project(session, row.id))
+            version = service.register_version(
+                outside, session, row, folder, labels=labels, by=caller(), name=name, label_map=label_map,
+                found=found,
+            )  # fmt: skip
+            if live:
+                service.promote(session, row.id, version.id, by=caller(), now=outside.now())
+            value = _value(version)
     show(value, [f"{value['name']}@{value['version']} of `{project}` is {value['stage']}"], as_json=as_json)
 
 

@@ -61,7 +61,9 @@ def get_import(
 
 
 @router.get("/api/v1/projects/{key}/imports/{import_id}/rejects")
-def get_rejects(outside: Out, import_id: RowId, caller: Caller = require(Permission.ITEMS_IMPORT)) -> Response:
+def get_rejects(
+    outside: Out, import_id: RowId, caller: Caller = require(Permission.ITEMS_IMPORT)
+) -> Response:
     """The rejected rows with line and reason, as CSV."""
     with outside.db.read() as session:
         return rejects_file(find_import(session, import_id, project_id=caller.here.id))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
 from integrations.label_studio.interface import LabelStudio, TaskAnswers
@@ -30,7 +30,7 @@ def sent_lately(outside: Outside, session: Session, lane_id: int) -> bool:
 def settle_copies(
     outside: Outside, client: LabelStudio, lane_id: int, ls_project_id: int, there: set[int]
 ) -> int:
-    """How many visits had a task that is not theirs; one with answers is never removed.
+    """How many visits had a second task; one with answers is never removed and gets a visit of its own.
 
     Args:
         outside: The outside world.
@@ -87,4 +87,29 @@ def _settle(
         visit.ls_task_id, visit.ls_updated_at = copy.task_id, None
         return [own.task_id]
     log.warning("a visit has two answered tasks", visit=visit.public_id, task=copy.task_id)
+    session.add(_further_visit(outside, session, visit, copy))
     return []
+
+
+def _further_visit(outside: Outside, session: Session, visit: VisitRow, copy: TaskAnswers) -> VisitRow:
+    """A visit of its own for a copy that people answered: kept and paid, nobody else is asked."""
+    same = (
+        VisitRow.item_id == visit.item_id,
+        VisitRow.purpose == visit.purpose,
+        VisitRow.round == visit.round,
+    )
+    last = session.scalar(select(func.max(VisitRow.attempt)).where(*same)) or visit.attempt
+    kept = {
+        column.key: getattr(visit, column.key)
+        for column in VisitRow.__table__.columns
+        if column.key not in {"id", "public_id", "ls_updated_at", "answered_at"}
+    }
+    return VisitRow(
+        **kept
+        | {
+            "public_id": outside.new_id(),
+            "attempt": last + 1,
+            "state": VisitState.WITHDRAWN,
+            "ls_task_id": copy.task_id,
+        }
+    )

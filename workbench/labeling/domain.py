@@ -73,7 +73,13 @@ class Judged:
     label: str
 
 
-def judge(heard: Sequence[Heard], overlap: int, *, only_by: frozenset[int] | None = None) -> list[Judged]:
+def judge(
+    heard: Sequence[Heard],
+    overlap: int,
+    *,
+    only_by: frozenset[int] | None = None,
+    earlier: frozenset[int] = frozenset(),
+) -> list[Judged]:
     """How each answer of one visit counts, oldest first.
 
     The first `overlap` people with a usable answer count. Later ones are above the overlap: the server
@@ -84,9 +90,10 @@ def judge(heard: Sequence[Heard], overlap: int, *, only_by: frozenset[int] | Non
         heard: Answers of one visit.
         overlap: How many people are wanted.
         only_by: Accounts that may decide here; None: whoever answers counts.
+        earlier: Accounts whose answers count already, from a task of this visit that is gone.
     """
     judged: list[Judged] = []
-    people: set[int] = set()
+    people: set[int] = set(earlier)
     for one in sorted(heard, key=lambda answer: (answer.created_at, answer.ls_annotation_id)):
         status, reason, label = _judge_one(one, people)
         if status is Status.COUNTED and only_by is not None and one.completed_by not in only_by:

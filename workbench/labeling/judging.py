@@ -62,22 +62,28 @@ def judge_task(
     is_labeled: bool,
 ) -> None:
     """Bring what is stored of one visit in line with its task; changes are collected in the context."""
-    known = {
-        row.ls_annotation_id: row
+    rows = [
+        row
         for row in store.annotations_of_items(session, [visit.item_id])[visit.item_id]
         if row.visit_id == visit.id and row.epoch == visit.epoch
-    }
+    ]
+    # A task that somebody deleted takes no answers with it: what was given there still counts.
+    before = [row for row in rows if row.ls_task_id not in {None, visit.ls_task_id}]
+    earlier = frozenset(
+        row.ls_user_id for row in before if row.status == Status.COUNTED and row.deleted_at is None
+    )
+    known = {row.ls_annotation_id: row for row in rows if row not in before}
     heard = {raw.annotation_id: _hear(context, raw, known.get(raw.annotation_id)) for raw in annotations}
     # Every member of a server sees every lane; who decides a disagreement is not left to chance.
     deciders = context.pool if context.row.stage == Stage.ADJUDICATE and context.pool else None
-    judged = judge([one for one, _ in heard.values()], visit.overlap, only_by=deciders)
+    judged = judge([one for one, _ in heard.values()], visit.overlap, only_by=deciders, earlier=earlier)
     for one in judged:
         answers = heard[one.heard.ls_annotation_id][1]
         _store(session, context, visit, known.get(one.heard.ls_annotation_id), one, answers)
     for ls_id, row in known.items():
         if ls_id not in heard and row.deleted_at is None:
             _tombstone(session, context, row)
-    _advance(outside, session, context, visit, judged, is_labeled=is_labeled)
+    _advance(outside, session, context, visit, judged, earlier, is_labeled=is_labeled)
 
 
 def _hear(
@@ -143,6 +149,7 @@ def _store(
             server_id=context.server.id,
             epoch=visit.epoch,
             ls_annotation_id=heard.ls_annotation_id,
+            ls_task_id=visit.ls_task_id,
             ls_user_id=heard.completed_by,
             person_id=context.persons.get(heard.completed_by),
             blind=not adjudicated
@@ -215,6 +222,7 @@ def _advance(
     context: LaneContext,
     visit: VisitRow,
     judged: Sequence[Judged],
+    earlier: frozenset[int],
     *,
     is_labeled: bool,
 ) -> None:
@@ -222,7 +230,7 @@ def _advance(
     if visit.state == VisitState.WITHDRAWN:
         # What comes now is kept and paid, but somebody else decides already.
         return
-    missing, is_exhausted = _still_wanted(context, visit, judged)
+    missing, is_exhausted = _still_wanted(context, visit, judged, earlier)
     _, state = states_of(session, [visit.item_id])[visit.item_id]
     if missing == 0:
         was_open = visit.state != VisitState.ANSWERED
@@ -248,10 +256,12 @@ def _advance(
         visit.state = VisitState.REOPEN
 
 
-def _still_wanted(context: LaneContext, visit: VisitRow, judged: Sequence[Judged]) -> tuple[int, bool]:
+def _still_wanted(
+    context: LaneContext, visit: VisitRow, judged: Sequence[Judged], earlier: frozenset[int]
+) -> tuple[int, bool]:
     """How many answers are missing, and whether the lane's people can no longer give them."""
-    missing = missing_answers(judged, visit.overlap)
-    is_exhausted = missing > 0 and nobody_left(judged, context.pool, missing)
+    missing = missing_answers(judged, visit.overlap - len(earlier))
+    is_exhausted = missing > 0 and nobody_left(judged, context.pool - earlier, missing)
     if is_exhausted and 0 < len(context.pool) < visit.overlap and missing < visit.overlap:
         # The pool is smaller than the overlap: what all of them said is all there is to get.
         return 0, False

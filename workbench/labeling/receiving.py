@@ -86,7 +86,8 @@ def reopen_tasks(outside: Outside, lane_id: int) -> dict[str, int]:
             row for row in given.get(visit.item_id, []) if row.visit_id == visit.id and not row.deleted_at
         ]
         usable = sum(row.status in {Status.COUNTED, Status.ABOVE_OVERLAP} for row in rows)
-        shown = sum(row.status != Status.SKIPPED for row in rows)
+        here = [row for row in rows if row.ls_task_id in {None, visit.ls_task_id}]
+        shown = sum(row.status != Status.SKIPPED for row in here)
         if visit.ls_task_id is not None:
             _unless_gone(client.reopen_task, visit.ls_task_id, shown + max(visit.overlap - usable, 1))
         with outside.db.write() as session:
@@ -104,7 +105,7 @@ def _unless_gone(change: Callable[..., None], *arguments: int) -> None:
 
 
 def compare_lane(outside: Outside, lane_id: int) -> dict[str, int]:
-    """Find tasks that were deleted in Label Studio; their visits are queued again."""
+    """Find tasks that were deleted in Label Studio; their visits are queued again, answers given are kept."""
     with outside.db.read() as session:
         lane = store.find_lane(session, lane_id)
         server = find_server(session, lane.server_id)
@@ -122,12 +123,6 @@ def compare_lane(outside: Outside, lane_id: int) -> dict[str, int]:
     lost = [visit for visit in open_visits if visit.ls_task_id not in there]
     now = outside.now()
     with outside.db.write() as session:
-        context = _context(outside, session, lane_id, [])
-        item_ids = [visit.item_id for visit in lost]
-        before = blind_answers(session, item_ids)
-        for visit in lost:
-            judge_task(outside, session, context, session.merge(visit), [], is_labeled=False)
-        _record(session, context, before, item_ids)
         store.set_visits(
             session,
             [visit.id for visit in lost],
@@ -190,10 +185,11 @@ def _receive(
     stamped = {stamp.task_id: stamp.updated_at for stamp in stamps}
     item_ids = [visit.item_id for visit in visits.values()]
     before = blind_answers(session, item_ids)
+    items_named = _items_named(session, lane_id, answers)
     withdrawn = []
     for task in answers:
         visit = visits.get(task.task_id)
-        if visit is not None and task.visit_key not in {None, visit.public_id}:
+        if visit is not None and items_named.get(task.visit_key or "", visit.item_id) != visit.item_id:
             lane = store.find_lane(session, lane_id)
             lane.state, lane.problem = LaneState.SUSPECT, RESTORED
         elif visit is not None:
@@ -204,6 +200,13 @@ def _receive(
     session.flush()
     _record(session, context, before, item_ids)
     return withdrawn
+
+
+def _items_named(session: Session, lane_id: int, answers: Sequence[TaskAnswers]) -> dict[str, int]:
+    """Which item each task says it shows; 0 where the lane knows no such visit."""
+    keys = [task.visit_key for task in answers if task.visit_key]
+    named = store.visits_by_key(session, lane_id, keys)
+    return {key: named[key].item_id if key in named else 0 for key in keys}
 
 
 def _record(

@@ -88,6 +88,7 @@ class AnnotationRow(Base):
     server_id: Mapped[int] = mapped_column(ForeignKey("label_studio_servers.id"))
     epoch: Mapped[int]
     ls_annotation_id: Mapped[int]
+    ls_task_id: Mapped[int | None]
     ls_user_id: Mapped[int]
     ls_updated_by: Mapped[int | None]
     person_id: Mapped[int | None] = mapped_column(ForeignKey("persons.id"))

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from models.errors import LabelsDontMatch
-from models.interface import Kind, ModelSpec
 from models.inspection import inspect
+from models.interface import Inspection, Kind, ModelSpec
 from workbench.errors import InvalidInput
 from workbench.model_versions import store
 from workbench.model_versions.tables import ModelVersionRow
@@ -32,6 +32,21 @@ def to_spec(document: Mapping[str, Any]) -> ModelSpec:
     return ModelSpec(**{**document, "kind": Kind(document["kind"]), "labels": tuple(document["labels"])})
 
 
+def inspect_folder(folder: Path) -> Inspection:
+    """What a folder holds: its kind, labels, hashes and size.
+
+    It reads and hashes every file, which can take a minute: do it before a transaction, not within one.
+
+    Raises:
+        InvalidInput: There is no such folder.
+        ModelUnavailable: It holds no model known here.
+        WeightsRefused: It holds something that is not loaded (pickle, remote code).
+    """
+    if not folder.is_dir():
+        raise InvalidInput(f"there is no folder {folder}; give the folder that holds the model's files")
+    return inspect(folder)
+
+
 def register_version(
     outside: Outside,
     session: Session,
@@ -43,6 +58,7 @@ def register_version(
     name: str = "",
     label_map: Mapping[str, str] | None = None,
     trained: Mapping[str, Any] | None = None,
+    found: Inspection | None = None,
 ) -> ModelVersionRow:
     """A new immutable version from a model's folder; the very same files again are the version there is.
 
@@ -56,15 +72,15 @@ def register_version(
         name: What to call it; the folder's name if empty.
         label_map: The model's own label to the project's, where they differ.
         trained: Facts of a training done here, shown on the card.
+        found: What `inspect_folder` said of the folder before the transaction began, so that others need
+            not wait while weights are hashed; read now if not given.
 
     Raises:
         LabelsDontMatch: The model gives a label that the project does not have.
         WeightsRefused: The folder holds something that is not loaded (pickle, remote code).
         InvalidInput: There is no such folder.
     """
-    if not folder.is_dir():
-        raise InvalidInput(f"there is no folder {folder}; give the folder that holds the model's files")
-    found = inspect(folder)
+    found = found or inspect_folder(folder)
     mapped = dict(label_map or {})
     given = {mapped.get(label, label) for label in found.spec.labels}
     if unknown := sorted(given - set(labels)):

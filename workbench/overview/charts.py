@@ -52,7 +52,6 @@ def resolved_over_time(points: Sequence[Point], zone: str) -> dict[str, Any]:
                     "labelOverlap": True,
                     "tickCount": 6,
                     "format": _time_format(points),
-                    "labelFlush": True,
                 },
             },
             "y": {"field": "items", "type": "quantitative", "stack": True, "title": "Items"},

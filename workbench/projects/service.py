@@ -66,6 +66,7 @@ def change_project(
     in_use: Collection[str],
     screen_kept_because: str,
     server_id: int | None,
+    has_items: bool = False,
 ) -> list[Change]:
     """Make a project what the document says; returns what changed, nothing where it is so already.
 
@@ -77,9 +78,11 @@ def change_project(
         in_use: Labels that predictions, answers or final labels carry; they cannot go.
         screen_kept_because: Why the annotators' screen cannot change any more; empty while it can.
         server_id: The Label Studio server it shall use.
+        has_items: Whether it has items; they keep their text under the field they were imported for.
 
     Raises:
-        Conflict: A label in use would go, or a screen would change that people work on.
+        Conflict: A label in use would go, a screen would change that people work on, or the field would
+            change whose text models and people are shown.
     """
     changes = changes_between(specification_of(project).document(), specification.document())
     if not changes:
@@ -93,7 +96,14 @@ def change_project(
             f"label `{used[0]}` is in use and cannot be removed; "
             "keep it, or make a new project with other labels"
         )
-    if screen_kept_because and screen_of(specification).xml != project.label_config:
+    screen = screen_of(specification)
+    if has_items and screen.text_field != project.text_field:
+        raise Conflict(
+            f"text_field: the text that is shown cannot change from `{project.text_field}` to "
+            f"`{screen.text_field}` any more, because the project has items, which keep theirs under "
+            f"`{project.text_field}`. Keep the field, or make a new project and import the items there"
+        )
+    if screen_kept_because and screen.xml != project.label_config:
         raise Conflict(
             f"the labels, their titles and keys, and the question cannot change any more: "
             f"{screen_kept_because}. Make a new project with the new screen"

@@ -259,7 +259,7 @@ class Routing(Part):
     never_accept: Annotated[list[str], Field(description="Labels that always go to people.")] = []
     routes: list[Route] = []
     overlap: Annotated[int, Field(ge=1, le=50, description="Answers wanted where a route says nothing.")] = 1
-    overlap_limit: Annotated[int, Field(ge=1, le=50, description="Most answers asked for on a tie.")] = 5
+    overlap_limit: Annotated[int, Field(ge=1, le=50, description="Kept; a tie goes to adjudication.")] = 5
     show_suggestion: bool = True
     audit_rate: Share = 0.0
     audit_overlap: Annotated[int, Field(ge=1, le=50)] | None = None
@@ -389,6 +389,7 @@ def kept_parts(specification: ProjectSpecification) -> list[str]:
         "suppliers[].sla": any(supplier.sla for supplier in one.suppliers),
         "suppliers[].credit": any(supplier.credit for supplier in one.suppliers),
         "routing.policy": one.routing.policy is not None,
+        "routing.overlap_limit": "overlap_limit" in one.routing.model_fields_set,
         "routing.max_wip_per_annotator": one.routing.max_wip_per_annotator is not None,
         "routing.change_needs_approval_by": bool(one.routing.change_needs_approval_by),
         "guideline.quiz": bool(one.guideline and one.guideline.quiz),

@@ -175,6 +175,7 @@ def _set_up(
             in_use=store.labels_in_use(session, project.id),
             screen_kept_because=_why_screen_is_kept(session, project.id),
             server_id=server_id,
+            has_items=store.has_items(session, project.id),
         )
     if before is None or changes:
         _write_people(session, project, one, before, now)

@@ -37,6 +37,11 @@ def labels_in_use(session: Session, project_id: int) -> set[str]:
     return {label for label in session.scalars(used) if label}
 
 
+def has_items(session: Session, project_id: int) -> bool:
+    """Whether anything was imported into the project."""
+    return session.scalar(select(ItemRow.id).where(ItemRow.project_id == project_id).limit(1)) is not None
+
+
 def annotations_of(session: Session, project_id: int) -> int:
     """How many answers the project has received."""
     found = session.scalar(

@@ -84,7 +84,7 @@ class Rate:
 
 
 def rates_at(rates: Sequence[Rate], at: datetime) -> list[Rate]:
-    """The price of each unit for work done at a moment: the highest in rank of those that hold, then the newest."""
+    """The price of each unit at a moment: the highest in rank of those that hold, then the newest."""
     best: dict[str, Rate] = {}
     for rate in rates:
         known = best.get(rate.unit)

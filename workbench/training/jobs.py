@@ -8,7 +8,7 @@ from typing import Any
 from models.interface import RuntimeOptions
 from workbench.errors import WrongState
 from workbench.jobs.definition import JobKind, JobRun, Json
-from workbench.model_versions.service import promote, register_version
+from workbench.model_versions.service import inspect_folder, promote, register_version
 from workbench.outside import Outside
 from workbench.projects.store import label_values, project_by_id
 from workbench.training.store import examples_of
@@ -64,17 +64,20 @@ def register(
     go_live: bool,  # noqa: FBT001
 ) -> dict[str, Any]:
     """The trained head as a model version."""
+    folder = Path(trained["folder"])
+    found = inspect_folder(folder)
     with outside.db.write() as session:
         project = project_by_id(session, project_id)
         row = register_version(
             outside,
             session,
             project,
-            Path(trained["folder"]),
+            folder,
             labels=label_values(session, project_id),
             by=by,
             name=name,
             trained={"trained_items": trained["examples"]},
+            found=found,
         )
         if go_live:
             promote(session, project_id, row.id, by=by, now=outside.now())

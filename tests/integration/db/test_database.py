@@ -58,7 +58,6 @@ def test_a_reader_sees_one_moment_while_others_write(outside):
 
 
 def test_a_writer_waits_for_another_process(outside):
-    """The write lock is taken at the beginning: nobody reads, is overtaken, and then fails to write."""
     other = create_engine(outside.db.url)
 
     @event.listens_for(other, "connect")
@@ -82,3 +81,13 @@ def test_a_writer_waits_for_another_process(outside):
         thread.join(10)
     other.dispose()
     assert done
+
+
+def test_a_writer_has_the_lock_before_it_reads(outside):
+    """Else what it read could be overtaken, and its write be refused at once instead of waiting."""
+    other = create_engine(outside.db.url, connect_args={"timeout": 0})
+    with outside.db.write() as session:
+        assert session.query(ProjectRow).count() == 0
+        with other.connect() as connection, pytest.raises(OperationalError, match="locked"):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+    other.dispose()

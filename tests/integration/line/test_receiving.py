@@ -361,13 +361,15 @@ def test_a_task_deleted_in_label_studio_is_sent_again(outside, clock):
     world.sync()
     again = only_task(world)
     assert (again.task_id != task.task_id, again.new.visit_key) == (True, task.new.visit_key)
-    assert sum(ledger(world)) == 0
+    assert sum(ledger(world)) == Decimal("0.08"), "the answer that was given is kept and paid"
     assert world.states() == ["in_labeling"]
-    for user in (1, 2):
-        world.server.answer(again, user, "Negative")
+    world.server.answer(again, 1, "Negative")
+    world.sync()
+    assert [a.status for a in world.annotations()] == ["counted", "not_counted"], "the same person again"
+    world.server.answer(again, 2, "Positive")
     world.sync()
     world.resolve()
-    assert labels(world) == [("Negative", "people", "majority", 1, True)]
+    assert labels(world) == [("Positive", "people", "majority", 1, True)]
     assert sum(ledger(world)) == Decimal("0.16")
 
 

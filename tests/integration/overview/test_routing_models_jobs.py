@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import html
 import re
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
+from models.inspection import inspect
+from models.interface import Inspection
+from models.keyword import KeywordPredictor
 from tests.factories import make_project
 from tests.integration.overview.plausible import Plausible, plausible_project
 from tests.integration.web.clients import client_as
 from workbench.decisions.store import active_policy, policies_of
-from workbench.jobs.store import find_job, open_job
+from workbench.jobs.store import find_job, open_job, report
 from workbench.model_versions.store import live_version
 from workbench.outside import Outside
+from workbench.training.jobs import register
 
 
 @pytest.fixture
@@ -139,6 +144,58 @@ def test_registering_a_folder_that_is_not_there_says_so(client: TestClient) -> N
     page = client.post("/projects/reviews/models", data={"folder": "relative"})
     assert page.status_code == 422
     assert "absolute path" in page.text
+
+
+@pytest.fixture
+def folder(outside: Outside) -> Path:
+    """A model in the folder from which pages may register."""
+    root = outside.settings.data_dir.resolve() / "models"
+    root.mkdir(parents=True)
+    KeywordPredictor({"Positive": ["good"], "Negative": ["bad"]}).save(root / "words")
+    return root / "words"
+
+
+def test_a_model_is_registered_from_the_folder_for_models(client: TestClient, folder: Path) -> None:
+    assert str(folder.parent) in client.get("/projects/reviews/models").text
+    assert client.post("/projects/reviews/models", data={"folder": f" {folder} "}).status_code == 303
+    again = client.post("/api/v1/projects/reviews/models", json={"folder": str(folder)})
+    assert (again.status_code, again.json()) == (201, {"version": "words@1"})
+
+
+def test_a_folder_elsewhere_on_the_machine_is_refused_whatever_it_holds(
+    client: TestClient, folder: Path, tmp_path: Path
+) -> None:
+    KeywordPredictor({"Positive": ["good"]}).save(tmp_path / "elsewhere")
+    (folder.parent / "link").symlink_to(tmp_path / "elsewhere")
+    (folder.parent / "circle").symlink_to(folder.parent / "circle")
+    inside = str(folder.parent)
+    for given in (
+        str(tmp_path / "elsewhere"), f"{inside}/link", f"{inside}/../../../elsewhere", f"{inside}-of-others", "/", "/etc",
+        "/nowhere", "~", "~nobody/x", "models/words", f"{inside}/a\0b", f"{inside}/circle", f"{inside}/{'x' * 5000}", "",
+    ):  # fmt: skip
+        page = client.post("/projects/reviews/models", data={"folder": given})
+        told = client.post("/api/v1/projects/reviews/models", json={"folder": given})
+        assert (page.status_code, told.status_code) == (422, 422), given
+    for given in (str(tmp_path / "elsewhere"), "/nowhere"):
+        told = client.post("/api/v1/projects/reviews/models", json={"folder": given}).json()["detail"]
+        assert told.startswith(f"models are registered here from {inside} alone")
+
+
+def test_nobody_waits_while_weights_are_hashed(
+    client: TestClient, outside: Outside, made: Plausible, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def others_write(path: Path) -> Inspection:
+        with outside.db.write() as session:
+            report(session, "reviews-import", message="went on meanwhile")
+        return inspect(path)
+
+    monkeypatch.setattr("workbench.model_versions.service.inspect", others_write)
+    sent = client.post("/projects/reviews/models", data={"folder": str(folder)})
+    assert sent.status_code == 303
+    trained = {"folder": str(folder), "examples": 3}
+    assert register(outside, made.project.id, "words", trained, "x", go_live=False)["version"] == 1
+    with outside.db.read() as session:
+        assert find_job(session, "reviews-import").message == "went on meanwhile"
 
 
 def test_promoting_keeps_one_live(client: TestClient, outside: Outside, made: Plausible) -> None:

@@ -189,6 +189,37 @@ def test_the_screen_stays_once_people_have_answered(
         set_up_project(outside, spec(question="Is it?"), "x")
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"text_field": "body"},
+        {
+            "labels": [],
+            "label_config": '<View><Text name="t" value="$body"/><Choices name="c" toName="t" choice="single">'
+            '<Choice value="spam"/><Choice value="ham"/></Choices></View>',
+        },
+    ],
+)
+def test_the_text_that_is_shown_stays_once_there_are_items(outside: Outside, changed: dict[str, Any]) -> None:
+    set_up_project(outside, spec(), "x")
+    assert set_up_project(outside, spec(**changed), "x").changes  # while there are none
+    set_up_project(outside, spec(), "x")
+    with outside.db.write() as session:
+        make_items(session, find_project(session, "spam"), 1)
+    before = snapshot(outside)
+    with pytest.raises(
+        Conflict, match="cannot change from `text` to `body` any more, because the project has items"
+    ):
+        set_up_project(outside, spec(**changed), "x")
+    assert snapshot(outside) == before
+    assert set_up_project(outside, spec(title="Other title"), "x").changes
+
+
+def test_a_limit_of_overlap_is_kept_and_said_to_be(outside: Outside) -> None:
+    assert "routing.overlap_limit" in set_up_project(outside, spec(routing={"overlap_limit": 3}), "x").kept
+    assert "routing.overlap_limit" not in set_up_project(outside, spec(), "x").kept
+
+
 def test_order_of_labels_can_change(outside: Outside) -> None:
     set_up_project(outside, spec(), "x")
     done = set_up_project(outside, spec(labels=[{"value": "ham"}, {"value": "spam"}]), "x")

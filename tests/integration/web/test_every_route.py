@@ -80,7 +80,30 @@ def _fits(role: str, path: str, permission: Permission | None, status: int) -> b
         if "{key}" in path:
             return status == 404
         return (status == 403) == (permission not in WITHOUT_PROJECT)
+    if "{key}" in path and Permission.PROJECTS_READ not in DEFAULT_ROLES[Role(role)]:
+        return status == 404
     return (status == 403) == (permission not in DEFAULT_ROLES[Role(role)])
+
+
+def test_a_project_somebody_may_not_know_of_is_like_one_that_is_not_there(
+    app: FastAPI, outside: Outside
+) -> None:
+    client = client_as(outside, Role.ANNOTATOR, client=TestClient(app, follow_redirects=False))
+    for path in ("/projects/{}", "/projects/{}/items", "/api/v1/projects/{}/figures"):
+        there, nowhere = client.get(path.format("sentiment")), client.get(path.format("nonesuch"))
+        assert (there.status_code, nowhere.status_code) == (404, 404)
+        shown, other = (re.sub(r"[0-9a-f]{16}\.[0-9a-f]{64}", "", one.text) for one in (there, nowhere))
+        assert shown.replace("sentiment", "nonesuch") == other
+        assert "Sentiment" not in there.text
+
+
+def test_who_knows_a_project_is_told_what_they_may_not_do_in_its_frame(
+    app: FastAPI, outside: Outside
+) -> None:
+    client = client_as(outside, Role.VIEWER, client=TestClient(app, follow_redirects=False))
+    page = client.get("/projects/sentiment/import")
+    assert page.status_code == 403
+    assert "Sentiment" in page.text
 
 
 def test_admin_may_everything_and_annotators_only_their_work() -> None:

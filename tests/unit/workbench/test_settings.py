@@ -45,6 +45,12 @@ def test_an_unknown_name_is_named(tmp_path):
         load_settings()
 
 
+def test_models_lie_in_the_data_folder_or_where_it_is_said(monkeypatch, tmp_path):
+    assert load_settings(data_dir=tmp_path).model_folders == [tmp_path / "models"]
+    monkeypatch.setenv("WORKBENCH_MODEL_FOLDERS", '["/srv/models", "/srv/more"]')
+    assert [str(one) for one in load_settings().model_folders] == ["/srv/models", "/srv/more"]
+
+
 def test_the_key_is_not_shown(monkeypatch):
     monkeypatch.setenv("WORKBENCH_SECRET_KEY", "0123456789-very-secret")
     assert "very-secret" not in repr(load_settings())

@@ -48,7 +48,7 @@ def register(
     outside: Out, given: ModelGiven, caller: Caller = require(Permission.MODELS_EDIT)
 ) -> dict[str, Any]:
     """Registers the model in a folder of the server."""
-    folder = folder_given(given.folder)
+    folder = folder_given(outside, given.folder)
     return {"version": register_model(outside, caller, folder, given.name, given.label_map)}
 
 

@@ -12,7 +12,7 @@ from workbench.auth.access import Caller, require
 from workbench.auth.domain import Permission
 from workbench.errors import InvalidInput, WorkbenchError
 from workbench.jobs.store import open_job, start_job
-from workbench.model_versions.service import promote, register_version
+from workbench.model_versions.service import inspect_folder, promote, register_version
 from workbench.outside import Outside
 from workbench.overview.model_pages.figures import model_figures
 from workbench.overview.store import count_answered_items, label_values
@@ -48,6 +48,7 @@ def _page(
         answered=answered,
         errors=errors or {},
         given=given or {"folder": "", "name": "", "label_map": ""},
+        folders=[str(one) for one in model_folders(outside)],
         costs=caller.may(Permission.COSTS_READ),
     )
 
@@ -71,7 +72,7 @@ def register(
     given = {"folder": folder, "name": name, "label_map": label_map}
     field = "folder"
     try:
-        path = folder_given(folder)
+        path = folder_given(outside, folder)
         field = "label_map"
         mapped = read_label_map(label_map)
         field = "folder"
@@ -116,15 +117,31 @@ def train(
     )
 
 
-def folder_given(text: str) -> Path:
-    """The folder that somebody typed.
+def model_folders(outside: Outside) -> list[Path]:
+    """The folders under which models can be registered from a page or the API."""
+    return [folder.resolve() for folder in outside.settings.model_folders]
+
+
+def folder_given(outside: Outside, text: str) -> Path:
+    """The folder that somebody typed, with links followed.
 
     Raises:
-        InvalidInput: It is empty or no absolute path.
+        InvalidInput: It is no absolute path, or lies elsewhere than models may: who may sign in to pages
+            must not read about the rest of the machine.
     """
-    path = Path(text.strip()).expanduser()
-    if not text.strip() or not path.is_absolute():
-        raise InvalidInput("give the model's folder as an absolute path on this machine")
+    allowed = model_folders(outside)
+    path = Path(text.strip())
+    if not text.strip() or not path.is_absolute() or "\0" in text:
+        raise InvalidInput(f"give the model's folder as an absolute path, such as {allowed[0]}/my-classifier")
+    try:
+        path = path.resolve()
+    except (OSError, RuntimeError):  # a name too long, or links in a circle
+        raise InvalidInput("this path cannot be followed; give the model's own folder") from None
+    if not any(path.is_relative_to(folder) for folder in allowed):
+        raise InvalidInput(
+            f"models are registered here from {' or '.join(map(str, allowed))} alone; put the folder there, "
+            "or have somebody on the machine run `workbench model register`, which takes any folder"
+        )
     return path
 
 
@@ -150,6 +167,7 @@ def read_label_map(text: str) -> dict[str, str]:
 
 def register_model(outside: Outside, caller: Caller, folder: Path, name: str, mapped: dict[str, str]) -> str:
     """Register a folder as a version of the caller's project; its name and number."""
+    found = inspect_folder(folder)
     with outside.db.write() as session:
         row = register_version(
             outside,
@@ -160,6 +178,7 @@ def register_model(outside: Outside, caller: Caller, folder: Path, name: str, ma
             by=caller.email,
             name=name,
             label_map=mapped,
+            found=found,
         )
         return f"{row.name}@{row.version}"
 

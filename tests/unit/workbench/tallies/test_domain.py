@@ -18,6 +18,7 @@ from workbench.tallies.domain import (
     pair_changes,
     pattern_changes,
     pattern_of,
+    rates_at,
 )
 
 PER_ITEM = Rate(1, "item", Decimal("0.08"), "USD")
@@ -84,3 +85,22 @@ def test_a_changed_item_leaves_its_old_pattern_and_pair():
     assert pair_changes(moved) == {(1, 2, "A", "A"): -1, (1, 2, "A", "B"): 1}
     same = ItemAnswers(((1, "A"), (2, "B")), ((1, "A"), (2, "B")))
     assert (pattern_changes([same], ["A", "B"]), pair_changes([same])) == ({}, {})
+
+
+def test_the_price_is_that_of_the_moment_of_the_work():
+    def card(card_id, unit="item", rank=0, start=0, end=None):
+        ends = None if end is None else NOW + timedelta(hours=end)
+        return Rate(card_id, unit, Decimal(1), "USD", rank, NOW + timedelta(hours=start), ends)
+
+    cards = [
+        card(1, end=2),
+        card(2, start=2),
+        card(3, rank=1, start=4),
+        card(4, "hour", start=1),
+        card(5, start=5),
+    ]
+    found = {
+        hour: [rate.card_id for rate in rates_at(cards, NOW + timedelta(hours=hour))]
+        for hour in (-1, 0, 1, 2, 4, 6)
+    }
+    assert found == {-1: [], 0: [1], 1: [1, 4], 2: [2, 4], 4: [3, 4], 6: [3, 4]}

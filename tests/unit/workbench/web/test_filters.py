@@ -28,6 +28,7 @@ def test_other_currencies_keep_their_name() -> None:
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [
+        (0.01, "under 0.1 s"),
         (0.4, "0.4 s"),
         (12, "12 s"),
         (252, "4 min 12 s"),
