@@ -13,7 +13,6 @@ from workbench.db.tables import all_tables
 from workbench.outside import Outside, outside_of
 from workbench.settings import load_settings
 
-
 pytest_plugins = ["tests.label_studio_server"]
 
 

@@ -42,8 +42,14 @@ def inspect_folder(folder: Path) -> Inspection:
         ModelUnavailable: It holds no model known here.
         WeightsRefused: It holds something that is not loaded (pickle, remote code).
     """
-    if not folder.is_dir():
-        raise InvalidInput(f"there is no folder {folder}; give the folder that holds the model's files")
+    try:
+        is_there = folder.is_dir()
+    except OSError:  # such as a name that no file system takes
+        is_there = False
+    if not is_there:
+        raise InvalidInput(
+            f"there is no folder {str(folder)[:500]}; give the folder that holds the model's files"
+        )
     return inspect(folder)
 
 

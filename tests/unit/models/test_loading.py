@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from models.errors import LabelsDontMatch, ModelError, ModelUnavailable, WeightsRefused
+from models.inspection import inspect
 from models.interface import Kind, RuntimeOptions, Scores
 from models.keyword import KeywordPredictor
 from models.linear_head import train_head
-from models.inspection import inspect
 from models.loading import load, smoke
 from tests.unit.models.building import LABELS, clusters, edit_json
 
