@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -115,8 +116,8 @@ class WorkerChild:
 def child_environment(settings: Settings) -> dict[str, str]:
     """The settings as the environment of a child process."""
     values = {
-        f"WORKBENCH_{name.upper()}": str(value)
-        for name, value in settings.model_dump(exclude={"secret_key"}).items()
+        f"WORKBENCH_{name.upper()}": json.dumps(value) if isinstance(value, list) else str(value)
+        for name, value in settings.model_dump(mode="json", exclude={"secret_key"}).items()
     }
     if settings.secret_key is not None:
         values["WORKBENCH_SECRET_KEY"] = settings.secret_key.get_secret_value()

@@ -271,7 +271,12 @@ def wrong_tasks(made: Installation, *, copies: bool = False) -> Wrong:
                 for row in session.scalars(
                     select(AnnotationRow)
                     .join(VisitRow, VisitRow.id == AnnotationRow.visit_id)
-                    .where(VisitRow.lane_id == lane.id, AnnotationRow.deleted_at.is_(None))
+                    .where(
+                        VisitRow.lane_id == lane.id,
+                        AnnotationRow.deleted_at.is_(None),
+                        # Answers stay here when somebody deletes their task there.
+                        AnnotationRow.ls_task_id.in_([task.task_id for task in tasks]),
+                    )
                 )
             }
             there = {

@@ -1,5 +1,7 @@
 """The intervals of agreement and of shares hold the true value as often as they say."""
 
+import os
+
 import numpy as np
 import pytest
 from scipy.stats import binom
@@ -7,7 +9,7 @@ from scipy.stats import binom
 from routing.agreement import agreement
 from routing.intervals import clopper_pearson, wilson
 
-TRIALS = 1500
+TRIALS = 15_000 if os.environ.get("PROMISES") == "long" else 1500
 
 
 def answers(rng, n_items, prevalence, accuracy, raters, answered):

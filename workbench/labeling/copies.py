@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
@@ -49,46 +48,31 @@ def settle_copies(
         for task in found
         if task.visit_key in visits and visits[task.visit_key].state != VisitState.PUSHING
     ]
-    own = (
-        {
-            task.task_id: task
-            for task in client.read_tasks(
-                ls_project_id, [visit.ls_task_id for visit, _ in copies if visit.ls_task_id is not None]
-            )
-        }
-        if copies
-        else {}
-    )
-    extra: list[int] = []
+    given_up = [visit.id for visit, _ in copies if visit.state == VisitState.QUEUED]
+    copies = [(visit, task) for visit, task in copies if visit.state != VisitState.QUEUED]
     with outside.db.write() as session:
         for visit, copy in copies:
-            extra.extend(_settle(outside, session, visit.id, copy, own.get(visit.ls_task_id or 0)))
+            _settle(outside, session, visit.id, copy)
+        # What was given up and not sent again yet is looked up like any push.
+        store.set_visits(session, given_up, state=VisitState.PUSHING, push_started_at=outside.now())
         if copies:
             store.find_lane(session, lane_id).read_up_to = None
-    if extra:
-        client.delete_tasks(ls_project_id, extra)
+    unanswered = [copy for _, copy in copies if not copy.annotations]
+    # Somebody may have it on the screen just now: it is taken out of the queue first, removed the next time.
+    for copy in unanswered:
+        if not copy.is_labeled:
+            client.close_task(copy.task_id)
+    closed = [copy.task_id for copy in unanswered if copy.is_labeled]
+    if closed:
+        client.delete_tasks(ls_project_id, closed)
     return len(copies)
 
 
-def _settle(
-    outside: Outside, session: Session, visit_id: int, copy: TaskAnswers, own: TaskAnswers | None
-) -> Sequence[int]:
-    """Choose the task that stays; returns those to remove."""
+def _settle(outside: Outside, session: Session, visit_id: int, copy: TaskAnswers) -> None:
     visit = session.get_one(VisitRow, visit_id)
-    if visit.state == VisitState.QUEUED:
-        # It was given up and not sent again yet: what has come after all is looked up like any push.
-        visit.state, visit.push_started_at = VisitState.PUSHING, outside.now()
-        return []
-    if own is None:
-        return []
-    if not copy.annotations:
-        return [copy.task_id]
-    if not own.annotations:
-        visit.ls_task_id, visit.ls_updated_at = copy.task_id, None
-        return [own.task_id]
-    log.warning("a visit has two answered tasks", visit=visit.public_id, task=copy.task_id)
-    session.add(_further_visit(outside, session, visit, copy))
-    return []
+    if copy.annotations:
+        log.warning("a visit has two tasks", visit=visit.public_id, task=copy.task_id)
+        session.add(_further_visit(outside, session, visit, copy))
 
 
 def _further_visit(outside: Outside, session: Session, visit: VisitRow, copy: TaskAnswers) -> VisitRow:

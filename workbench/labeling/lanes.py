@@ -258,8 +258,12 @@ def settle_doubts(outside: Outside, lane_id: int) -> None:
     client = client_of(outside, server)
     there = client.find_tasks(lane.ls_project_id, [visit.public_id for visit in doubtful])
     doubled = [task for tasks in there.values() for task in sorted(tasks)[1:]]
-    if doubled:
-        client.delete_tasks(lane.ls_project_id, doubled)
+    # One that people answered stays; the next comparison finds it and keeps what they said.
+    unanswered = [
+        task.task_id for task in client.read_tasks(lane.ls_project_id, doubled) if not task.annotations
+    ]
+    if unanswered:
+        client.delete_tasks(lane.ls_project_id, unanswered)
     lost_or_found = [visit for visit in doubtful if visit in settled or there.get(visit.public_id)]
     _settle(outside, lane_id, lost_or_found, there)
 

@@ -394,8 +394,6 @@ def kept_parts(specification: ProjectSpecification) -> list[str]:
         "routing.change_needs_approval_by": bool(one.routing.change_needs_approval_by),
         "guideline.quiz": bool(one.guideline and one.guideline.quiz),
         "qa": bool(one.qa.model_dump(exclude_defaults=True, exclude={"adjudicator"})),
-        "channels": bool(one.channels),
-        "alerts": bool(one.alerts),
-        "reports": bool(one.reports),
+        **{part: bool(getattr(one, part)) for part in ("channels", "alerts", "reports")},
     }
     return [path for path, is_kept in kept.items() if is_kept]

@@ -232,7 +232,7 @@ def test_filters_and_order_do_not_part_audits_from_ordinary_items(outside: Outsi
         with outside.db.read() as session:
             seen, after = set(), ""
             while True:
-                found = find_items(session, made.project.id, ItemFilter(**wanted), after)  # type: ignore[arg-type]
+                found = find_items(session, made.project.id, ItemFilter(**wanted), after)
                 seen |= {one.external_id for one in found.items}
                 if not (after := found.after):
                     break

@@ -46,7 +46,7 @@ def test_connect_invite_accept(outside: Outside, label_studio_server: TestServer
     assert guest.post(path, data={"password": "short"}).status_code == 422
     assert guest.post(path, data={"password": "a long password"}).status_code == 303
     assert guest.get("/").headers["location"] == "/work"
-    assert guest.get("/projects/sentiment/people").status_code == 403
+    assert guest.get("/projects/sentiment/people").status_code == 404
     with label_studio_server.sign_in("wei@example.org", "a long password") as browser:
         me = browser.get("/api/current-user/whoami").json()
     with there.db.read() as session:

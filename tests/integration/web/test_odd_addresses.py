@@ -50,7 +50,7 @@ def reading_routes(client: TestClient) -> list[tuple[str, list[str]]]:
     for route in guarded_routes(client.app):  # type: ignore[arg-type]
         assert route.path is not None
         if "GET" in (route.methods or ()) and guard_of(route) and route.path != "/health/ready":
-            dependant = route.dependant  # type: ignore[attr-defined]
+            dependant = route.dependant
             found.append((route.path, [field.alias for field in dependant.query_params]))
     return sorted(found)
 
