@@ -81,7 +81,7 @@ def test_a_killed_demo_leaves_no_orphan_and_the_next_one_goes_on(tmp_path: Path)
             break
     time.sleep(6)
     first.send_signal(signal.SIGKILL)
-    first.wait()
+    first.communicate()
     deadline = time.monotonic() + 45
     while processes_of(folder) and time.monotonic() < deadline:
         time.sleep(0.5)
