@@ -22,7 +22,6 @@ from workbench.labeling.store import lanes_of
 from workbench.labels.jobs import RESOLVE
 from workbench.model_versions.store import live_version
 from workbench.outside import Outside
-from workbench.people.store import find_server, mark_server
 from workbench.prelabeling.jobs import PRELABEL
 from workbench.projects.store import list_projects
 from workbench.projects.tables import ProjectRow
@@ -149,25 +148,13 @@ class Pump:
         if row.state == JobState.FAILED:
             rhythm.failures += 1
             pause = min(settings.poll_seconds * 2**rhythm.failures, LONGEST_PAUSE_S)
-            self._tell_server(project, "unreachable", row.problem)
         else:
             moved = any((row.result or {}).get(name) for name in ("read", "pushed", "visits"))
             rhythm.quiet_rounds = 0 if moved else rhythm.quiet_rounds + 1
             busy = rhythm.quiet_rounds * settings.poll_seconds < settings.idle_poll_seconds * 4
             pause = settings.poll_seconds if busy else settings.idle_poll_seconds
-            if moved or self._server_is_in_doubt(session, project):
-                self._tell_server(project, "ready", "")
             rhythm.failures = 0
         rhythm.due = self.outside.now() + timedelta(seconds=pause)
-
-    def _server_is_in_doubt(self, session: Session, project: ProjectRow) -> bool:
-        """Whether the server's row says that something is wrong; an earlier process may have written it."""
-        return project.server_id is not None and find_server(session, project.server_id).state != "ready"
-
-    def _tell_server(self, project: ProjectRow, state: str, problem: str) -> None:
-        if project.server_id is not None:
-            with self.outside.db.write() as session:
-                mark_server(session, project.server_id, state, problem, self.outside.now())
 
     def _forgettable(self) -> list[str]:
         ended: list[str] = []

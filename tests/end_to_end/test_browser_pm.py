@@ -60,7 +60,7 @@ def prepared(outside: Outside, server: TestServer, folder: Path) -> Installation
         ensure_roles(session)
     made = Installation(outside, server, 0, 0, folder)
     add_user(made, "paula@example.org", "Paula", "pm")
-    KeywordPredictor(KEYWORDS).save(folder / "keywords")
+    KeywordPredictor(KEYWORDS).save(folder / "data" / "models" / "keywords")
     messy_workbook(folder / "book.xlsx")
     return made
 
@@ -74,7 +74,7 @@ def test_from_a_template_to_a_file_of_labels(made: Installation, tmp_path: Path)
     ):
         page = paula.sign_in("paula@example.org")
         columns = makes_a_project(page, made)
-        gives_it_a_model(page, paula, made.folder / "keywords")
+        gives_it_a_model(page, paula, made.folder / "data" / "models" / "keywords")
         watches_items_come_in(page, paula, columns)
         finds_and_understands_an_item(page, paula)
         moves_the_threshold(page, paula)

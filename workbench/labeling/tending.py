@@ -19,7 +19,7 @@ from workbench.labeling.domain import LaneState, VisitState
 from workbench.labeling.lanes import client_of, set_up_lane, top_up
 from workbench.labeling.receiving import compare_lane, read_lane, reopen_tasks
 from workbench.outside import Outside
-from workbench.people.store import find_server
+from workbench.people.store import find_server, mark_server
 
 ACTIONS: dict[str, Callable[[Outside, int], dict[str, Any]]] = {
     "read": read_lane,
@@ -39,8 +39,12 @@ def tend(outside: Outside, action: str, lane_id: int) -> dict[str, Any]:
         the whole server's: it does not answer, or does not take the token).
     """
     try:
-        return {"done": ACTIONS[action](outside, lane_id), "problem": "", "server": False}
-    except (LabelStudioUnavailable, LabelStudioRefused) as problem:
+        done = ACTIONS[action](outside, lane_id)
+    except LabelStudioUnavailable as problem:
+        _tell_server(outside, lane_id, "unreachable", str(problem))
+        return {"done": {}, "problem": str(problem), "server": True}
+    except LabelStudioRefused as problem:
+        _tell_server(outside, lane_id, "refused", str(problem))
         return {"done": {}, "problem": str(problem), "server": True}
     except LabelStudioRejected as problem:
         if problem.status == NOT_FOUND and _is_gone(outside, lane_id):
@@ -48,6 +52,17 @@ def tend(outside: Outside, action: str, lane_id: int) -> dict[str, Any]:
         return _noted(outside, lane_id, problem)
     except (IntegrationError, WorkbenchError) as problem:
         return _noted(outside, lane_id, problem)
+    _tell_server(outside, lane_id, "ready", "")
+    return {"done": done, "problem": "", "server": False}
+
+
+def _tell_server(outside: Outside, lane_id: int, state: str, problem: str) -> None:
+    """Show on the server's row how it answers; an earlier process may have written what is there."""
+    with outside.db.read() as session:
+        server = find_server(session, store.find_lane(session, lane_id).server_id)
+    if (server.state, server.problem) != (state, problem):
+        with outside.db.write() as session:
+            mark_server(session, server.id, state, problem, outside.now())
 
 
 def all_well(outside: Outside, lane_id: int) -> dict[str, Any]:

@@ -15,7 +15,6 @@ from workbench.jobs.definition import JobState
 from workbench.jobs.store import cancel_job, find_job, finish
 from workbench.jobs.tables import JobRow
 from workbench.model_versions.tables import ModelVersionRow
-from workbench.people.tables import ServerRow
 from workbench.projects.tables import ProjectRow
 from workbench.pump import LONGEST_PAUSE_S, RETRY_AFTER, Pump
 
@@ -194,30 +193,14 @@ def test_a_server_that_is_down_is_asked_less_and_less_and_recovers_by_itself(wor
     pauses = [(b - a).total_seconds() for a, b in pairwise(moments)]
     assert pauses == sorted(pauses)
     assert pauses[-1] == pytest.approx(LONGEST_PAUSE_S, abs=1.1)
-    server = world.rows(ServerRow)[0]
-    assert (server.state, server.problem) == ("unreachable", "Label Studio at http://x does not answer")
     clock.forward(seconds=LONGEST_PAUSE_S)
     pump.beat()
     end(world, "sync", result={"read": 0, "pushed": 0, "visits": 0})
     pump.beat()
-    server = world.rows(ServerRow)[0]
-    assert (server.state, server.problem) == ("ready", "")
     before = turns(world)
     clock.forward(seconds=world.outside.settings.poll_seconds + 0.1)
     pump.beat()
     assert turns(world) == before + 1
-
-
-def test_a_new_process_sees_that_the_server_is_back(world, clock):
-    """What was written by the process before must not stand for ever."""
-    _in_lanes(world)
-    world.change(ServerRow, 1, state="unreachable", problem="down")
-    pump = Pump(world.outside)
-    pump.beat()
-    end(world, "sync", result={"read": 0, "pushed": 0, "visits": 0})
-    pump.beat()
-    server = world.rows(ServerRow)[0]
-    assert (server.state, server.problem) == ("ready", "")
 
 
 def test_a_project_without_a_server_has_no_lanes_to_look_at(outside):

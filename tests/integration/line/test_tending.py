@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from integrations.label_studio.errors import LabelStudioRejected, LabelStudioUnavailable
+from integrations.label_studio.errors import LabelStudioRefused, LabelStudioRejected, LabelStudioUnavailable
 from tests.integration.line.world import StubPredictor, build
 from workbench.errors import Unavailable
 from workbench.labeling.tables import LaneRow, VisitRow
+from workbench.people.tables import ServerRow
 from workbench.projects.tables import ProjectRow
 
 TWO_LANES = {
@@ -92,9 +93,25 @@ def test_a_server_that_is_down_is_asked_once_a_round(outside):
         asked.append(project),
         (_ for _ in ()).throw(LabelStudioUnavailable("it does not answer")),
     )[0]
+    real = type(world.server).changed_tasks
     with pytest.raises(Unavailable, match="does not answer"):
         world.sync()
     assert len(asked) == 1
+    server = world.rows(ServerRow)[0]
+    assert (server.state, server.problem) == ("unreachable", "it does not answer")
+    world.server.changed_tasks = lambda project, since: real(world.server, project, since)
+    world.sync()
+    server = world.rows(ServerRow)[0]
+    assert (server.state, server.problem) == ("ready", "")
+
+
+def test_a_token_that_is_refused_is_told_apart(outside):
+    world = waiting(outside)
+    world.sync()
+    world.server.fail("changed_tasks", LabelStudioRefused("give a new token"))
+    with pytest.raises(Unavailable, match="new token"):
+        world.sync()
+    assert world.rows(ServerRow)[0].state == "refused"
 
 
 def test_a_pool_smaller_than_the_overlap_gives_what_it_has(outside):
