@@ -17,7 +17,7 @@ from tests.label_studio_server import TestServer
 
 N = 2_000
 SAMPLE = 60
-FLOOR = 50.0
+FLOOR = 30.0
 
 
 def one_call_each(server: TestServer, client: LabelStudioClient) -> float:

@@ -15,7 +15,7 @@ class Narrator:
     """Tells stages and their progress; use it as a context manager."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._is_terminal = sys.stderr.isatty()
         self._progress: Progress | None = None
         self._task: TaskID | None = None
