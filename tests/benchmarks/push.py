@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.push --json
 
-Exit status 1 when ours is less than 50 times as fast, measured in the same run on the same server.
+Exit status 1 when ours is less than 30 times as fast, measured in the same run on the same server.
 """
 
 import sys
