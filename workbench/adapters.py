@@ -31,13 +31,16 @@ def model_loader(settings: Settings) -> Callable[[ModelSpec], Predictor]:
     lock = threading.Lock()
 
     def load_model(spec: ModelSpec) -> Predictor:
-        from models.loading import load  # noqa: PLC0415 - torch only where a model is really wanted
+        from models.loading import load, smoke  # noqa: PLC0415 - torch only where a model is really wanted
 
         key = repr(spec)
         with lock:
             if key not in loaded:
+                predictor = load(spec, options=RuntimeOptions(threads=settings.model_threads or None))
+                # A model that answers nothing sensible is refused before it meets items.
+                smoke(predictor)
                 loaded.clear()
-                loaded[key] = load(spec, options=RuntimeOptions(threads=settings.model_threads or None))
+                loaded[key] = predictor
             return loaded[key]
 
     return load_model

@@ -121,10 +121,3 @@ def add_decisions(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Store decisions."""
     if rows:
         session.execute(insert(DecisionRow), list(rows))
-
-
-def decision_of(session: Session, item_id: int, round_: int) -> DecisionRow | None:
-    """The decision of an item in one round."""
-    return session.scalar(
-        select(DecisionRow).where(DecisionRow.item_id == item_id, DecisionRow.round == round_)
-    )

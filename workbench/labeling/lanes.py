@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -278,6 +278,27 @@ def _settle(outside: Outside, lane_id: int, visits: list[VisitRow], there: dict[
             store.find_lane(session, lane_id).read_up_to = None
         lost = [visit.id for visit in visits if visit.id not in found]
         store.set_visits(session, lost, state=VisitState.QUEUED, push_started_at=None)
+
+
+def send_again(session: Session, visits: list[VisitRow], reason: str, now: datetime) -> None:
+    """Let visits wait again whose task is gone from Label Studio; answers that came are kept."""
+    store.set_visits(
+        session,
+        [visit.id for visit in visits],
+        state=VisitState.QUEUED,
+        ls_task_id=None,
+        ls_updated_at=None,
+        push_started_at=None,
+    )
+    states = states_of(session, [visit.item_id for visit in visits])
+    move_items(
+        session,
+        [item_id for item_id, (_, state) in states.items() if state is ItemState.IN_LABELING],
+        ItemState.QUEUED,
+        at=now,
+        actor="reconcile",
+        reason=reason,
+    )
 
 
 def _arrived(outside: Outside, session: Session, task_ids: dict[int, int]) -> None:

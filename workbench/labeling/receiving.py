@@ -11,13 +11,11 @@ from sqlalchemy.orm import Session
 from integrations.label_studio.errors import LabelStudioRejected
 from integrations.label_studio.interface import TaskAnswers, TaskStamp
 from integrations.label_studio.label_config import parse
-from workbench.items.domain import ItemState
-from workbench.items.store import move_items, states_of
 from workbench.labeling import store
 from workbench.labeling.copies import sent_lately, settle_copies
 from workbench.labeling.domain import LaneState, VisitState
 from workbench.labeling.judging import LaneContext, blind_answers, judge_task
-from workbench.labeling.lanes import client_of
+from workbench.labeling.lanes import client_of, send_again
 from workbench.outside import Outside
 from workbench.people.accounts import adopt_accounts
 from workbench.people.store import accounts_in_pool, find_pool, find_server, persons_by_account, rate_cards_of
@@ -123,23 +121,7 @@ def compare_lane(outside: Outside, lane_id: int) -> dict[str, int]:
     lost = [visit for visit in open_visits if visit.ls_task_id not in there]
     now = outside.now()
     with outside.db.write() as session:
-        store.set_visits(
-            session,
-            [visit.id for visit in lost],
-            state=VisitState.QUEUED,
-            ls_task_id=None,
-            ls_updated_at=None,
-            push_started_at=None,
-        )
-        states = states_of(session, [visit.item_id for visit in lost])
-        move_items(
-            session,
-            [item_id for item_id, (_, state) in states.items() if state is ItemState.IN_LABELING],
-            ItemState.QUEUED,
-            at=now,
-            actor="reconcile",
-            reason="its task was deleted in Label Studio; it will be sent again",
-        )
+        send_again(session, lost, "its task was deleted in Label Studio; it will be sent again", now)
         store.find_lane(session, lane_id).compared_at = now
     return {"lost": len(lost)}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import exists, func, insert, select, update
@@ -14,7 +13,7 @@ from workbench.decisions.tables import DecisionRow
 from workbench.errors import NotFound
 from workbench.items.domain import ItemState, Purpose
 from workbench.items.tables import ItemPartRow, ItemRow
-from workbench.labeling.domain import OPEN_IN_LANE, VisitState
+from workbench.labeling.domain import VisitState
 from workbench.labeling.tables import AnnotationRow, AnswerRow, LaneRow, VisitRow
 from workbench.prelabeling.tables import PredictionRow
 
@@ -241,13 +240,3 @@ def lanes_with_work(
         .group_by(LaneRow.id)
     )
     return [(lane, n, priority) for lane, n, priority in rows]
-
-
-def oldest_open(session: Session, project_id: int) -> datetime | None:
-    """When the longest-waiting open visit of a project was made."""
-    return session.scalar(
-        select(func.min(VisitRow.created_at)).where(
-            VisitRow.project_id == project_id,
-            VisitRow.state.in_([VisitState.QUEUED, *OPEN_IN_LANE]),
-        )
-    )

@@ -12,11 +12,9 @@ from integrations.label_studio.errors import (
     LabelStudioUnavailable,
 )
 from workbench.errors import WorkbenchError
-from workbench.items.domain import ItemState
-from workbench.items.store import move_items, states_of
 from workbench.labeling import store
 from workbench.labeling.domain import LaneState, VisitState
-from workbench.labeling.lanes import client_of, set_up_lane, top_up
+from workbench.labeling.lanes import client_of, send_again, set_up_lane, top_up
 from workbench.labeling.receiving import compare_lane, read_lane, reopen_tasks
 from workbench.outside import Outside
 from workbench.people.store import find_server, mark_server
@@ -102,21 +100,5 @@ def _make_again(outside: Outside, lane_id: int) -> dict[str, Any]:
             for state in (VisitState.PUSHING, VisitState.IN_LANE, VisitState.REOPEN)
             for visit in store.visits_in(session, lane_id, state)
         ]
-        store.set_visits(
-            session,
-            [visit.id for visit in visits],
-            state=VisitState.QUEUED,
-            ls_task_id=None,
-            ls_updated_at=None,
-            push_started_at=None,
-        )
-        states = states_of(session, [visit.item_id for visit in visits])
-        move_items(
-            session,
-            [item_id for item_id, (_, state) in states.items() if state is ItemState.IN_LABELING],
-            ItemState.QUEUED,
-            at=now,
-            actor="reconcile",
-            reason="its lane was deleted in Label Studio; it will be sent again",
-        )
+        send_again(session, visits, "its lane was deleted in Label Studio; it will be sent again", now)
     return {"made_again": len(visits)}

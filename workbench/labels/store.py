@@ -119,12 +119,5 @@ def add_labels(session: Session, rows: Sequence[dict[str, Any]]) -> None:
         session.execute(insert(LabelRow), list(rows))
 
 
-def current_label(session: Session, item_id: int) -> LabelRow | None:
-    """The label that stands for an item, if any."""
-    return session.scalar(
-        select(LabelRow).where(LabelRow.item_id == item_id, LabelRow.superseded_at.is_(None))
-    )
-
-
 def _chunks(ids: list[int], size: int = 500) -> list[list[int]]:
     return [ids[start : start + size] for start in range(0, len(ids), size)]

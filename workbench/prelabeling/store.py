@@ -31,19 +31,3 @@ def texts_to_predict(
 def add_predictions(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Store predictions; one that is there already stays as it is."""
     insert_new(session, PredictionRow, rows, keys=("item_id", "model_version_id"))
-
-
-def predictions_for(
-    session: Session, item_ids: Sequence[int], model_version_id: int
-) -> dict[int, PredictionRow]:
-    """Predictions of one version by item id."""
-    found: dict[int, PredictionRow] = {}
-    for start in range(0, len(item_ids), 500):
-        rows = session.scalars(
-            select(PredictionRow).where(
-                PredictionRow.item_id.in_(item_ids[start : start + 500]),
-                PredictionRow.model_version_id == model_version_id,
-            )
-        )
-        found.update({row.item_id: row for row in rows})
-    return found

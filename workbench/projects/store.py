@@ -136,13 +136,6 @@ def project_by_id(session: Session, project_id: int) -> ProjectRow:
     return row
 
 
-def active_projects(session: Session) -> list[ProjectRow]:
-    """Projects on which the machine works."""
-    return list(
-        session.scalars(select(ProjectRow).where(ProjectRow.state == "active").order_by(ProjectRow.id))
-    )
-
-
 def label_values(session: Session, project_id: int) -> tuple[str, ...]:
     """The values of the project's labels, in order."""
     return tuple(row.value for row in labels_of_project(session, project_id))
