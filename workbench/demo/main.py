@@ -52,7 +52,9 @@ def run_demo(options: DemoOptions) -> int:
         Conflict: A port is taken, or a demo runs on this folder.
         Unavailable: Something the demo needs did not start.
     """
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    # A shell that starts it in the background has SIGINT ignored; Ctrl-C and kill end it all the same.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _as_interrupt)
     folder = options.data_dir.resolve()
     narrator = Narrator()
     with ExitStack() as stack:
