@@ -13,6 +13,9 @@ from workbench.errors import Conflict
 
 _PR_SET_PDEATHSIG = 1
 
+CHILD = "WORKBENCH_CHILD_OF"
+"""In a child's environment: the process that started it and must not be outlived."""
+
 
 def die_with_parent(parent: int | None = None) -> None:
     """Have the kernel end this process (SIGTERM) when its parent ends, however that happens. Linux only.

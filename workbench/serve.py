@@ -18,7 +18,7 @@ from workbench.app import create_app
 from workbench.auth.service import ensure_roles
 from workbench.db import migrate
 from workbench.outside import outside_of
-from workbench.processes import Lock, check_port, die_with_parent
+from workbench.processes import CHILD, Lock, check_port, die_with_parent
 from workbench.settings import Settings, load_settings
 
 log = structlog.get_logger(__name__)
@@ -27,7 +27,6 @@ STOP_SECONDS = 30
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 # A worker that lived this long did not die of how it was started.
 RAN_WELL_S = 10.0
-CHILD = "WORKBENCH_CHILD_OF"
 
 
 def serve(settings: Settings, *, with_worker: bool = True) -> None:

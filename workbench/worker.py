@@ -19,7 +19,7 @@ from workbench.labeling.jobs import JOB as SYNC_JOB
 from workbench.labels.jobs import JOB as RESOLVE_JOB
 from workbench.outside import outside_of
 from workbench.prelabeling.jobs import JOB as PRELABEL_JOB
-from workbench.processes import Lock, die_with_parent
+from workbench.processes import CHILD, Lock, die_with_parent
 from workbench.pump import beat_until
 from workbench.settings import Settings, load_settings
 from workbench.training.jobs import JOB as TRAIN_JOB
@@ -27,7 +27,6 @@ from workbench.training.jobs import JOB as TRAIN_JOB
 log = structlog.get_logger(__name__)
 
 JOBS = (IMPORT_JOB, PRELABEL_JOB, DECIDE_JOB, SYNC_JOB, RESOLVE_JOB, TRAIN_JOB, EXPORT_JOB)
-CHILD = "WORKBENCH_CHILD_OF"
 
 
 def work(settings: Settings) -> None:

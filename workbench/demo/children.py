@@ -14,7 +14,8 @@ import httpx
 from integrations.label_studio.server import LocalServerSpec, RunningServer, start
 from workbench.demo.secrets import PEOPLE, SignIns, email_of
 from workbench.errors import Unavailable
-from workbench.serve import CHILD, child_environment
+from workbench.processes import CHILD
+from workbench.serve import child_environment
 from workbench.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
