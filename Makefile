@@ -6,7 +6,7 @@ ifdef TORCH_INDEX
 export TORCH_INDEX
 endif
 .DEFAULT_GOAL := help
-.PHONY: help bootstrap demo test lint promises bench clean
+.PHONY: help bootstrap demo test lint promises bench chaos clean
 
 help: 
 	@echo "make demo      the whole line on real texts: two servers, six annotators; Ctrl-C ends it"
@@ -17,10 +17,11 @@ help:
 	@echo "make lint      the checks without the tests"
 	@echo "make promises  the statistical promises, simulated at length"
 	@echo "make bench     the benchmarks, each ending with one line of JSON"
+	@echo "make chaos     the fault campaign, for hours; ARGS=\"--minutes 30 --only sim\" for less"
 	@echo "make clean     removes environments, caches and logs; the demo's data stay in data/"
 
 # exec: the program takes the place of make's shell, so Ctrl-C and kill reach it.
-demo test lint promises bench:
+demo test lint promises bench chaos:
 	@exec $(PYTHON) bootstrap.py $@ $(ARGS)
 
 bootstrap:

@@ -423,7 +423,7 @@ def stop(number: int, _frame: object) -> None:
 def main() -> int:
     """Reads the command line and does what it says; the exit status."""
     parser = argparse.ArgumentParser(prog="bootstrap.py", description=__doc__)
-    parser.add_argument("command", choices=[*SET_UP, "demo", "test", "lint", "promises", "bench"])
+    parser.add_argument("command", choices=[*SET_UP, "demo", "test", "lint", "promises", "bench", "chaos"])
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="for the demo, pytest or the benchmarks")
     options = parser.parse_args()
     check_interpreter()
@@ -445,6 +445,11 @@ def main() -> int:
     if options.command == "promises":
         os.environ["PROMISES"] = "long"  # the short form of these simulations is part of `test`
         return run_in_order("promises", checks(["tests/promises", *options.arguments])[-1:])
+    if options.command == "chaos":
+        python = str(APP / "bin" / "python")
+        sys.stderr.flush()
+        # The same process goes on, as for the demo; the campaign keeps what it has found when it is ended.
+        os.execve(python, [python, "-m", "tests.campaign.chaos", *options.arguments], environment())
     if options.command == "bench":
         return run_in_order("bench", benchmarks(options.arguments))
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,43 @@ from workbench.db.tables import all_tables
 from workbench.outside import Outside, outside_of
 from workbench.settings import load_settings
 
-pytest_plugins = ["tests.label_studio_server"]
+os.environ.setdefault("WORKBENCH_ALLOWED_HOSTS", '["testserver"]')  # what Starlette's client calls us
+
+pytest_plugins = ["tests.label_studio_server", "tests.postgresql_server"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database",
+        choices=("sqlite", "postgresql", "both"),
+        default="both",
+        help="what tests with a database run on (both: on each in turn)",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Whatever needs a database runs on each kind, unless it is marked for one."""
+    if "database_kind" not in metafunc.fixturenames:
+        return
+    chosen = metafunc.config.getoption("--database")
+    kinds = ["sqlite", "postgresql"] if chosen == "both" else [chosen]
+    only = metafunc.definition.get_closest_marker("database")
+    if only is not None:
+        kinds = [kind for kind in kinds if kind in only.args]
+    metafunc.parametrize("database_kind", kinds, indirect=True, scope="function")
+
+
+@pytest.fixture
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """`sqlite` or `postgresql`."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def database_url(database_kind: str, request: pytest.FixtureRequest) -> str:
+    """The address of an empty database with this release's schema; empty for SQLite in the data folder."""
+    return request.getfixturevalue("new_postgresql") if database_kind == "postgresql" else ""
 
 
 class Clock:
@@ -39,13 +76,14 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def outside(tmp_path: Path, clock: Clock) -> Iterator[Outside]:
-    """An installation with an empty database in a temporary folder."""
+def outside(tmp_path: Path, clock: Clock, database_url: str) -> Iterator[Outside]:
+    """An installation with an empty database: SQLite in a temporary folder, and PostgreSQL."""
     made = outside_of(
-        load_settings(data_dir=tmp_path / "data"),
+        load_settings(data_dir=tmp_path / "data", database_url=database_url),
         label_studio=_no_label_studio,
         now=clock,  # type: ignore[arg-type]
     )
-    all_tables().create_all(made.db.writer)
+    if not database_url:
+        all_tables().create_all(made.db.writer)
     yield made
     made.db.close()

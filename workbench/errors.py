@@ -4,6 +4,7 @@ WorkbenchError
 ├── InvalidInput 422    what was given cannot be used; says which part and what is expected
 ├── NotSignedIn 401     sign in first
 ├── NotAllowed 403      this role may not do that
+│   └── SecondFactorNeeded   it may, once its owner has a second factor
 ├── NotFound 404        no such thing, or not yours to see
 ├── Conflict 409        clashes with what is there
 │   ├── WrongState      the thing is not in a state that allows it
@@ -41,6 +42,10 @@ class NotAllowed(WorkbenchError):
     status = 403
 
 
+class SecondFactorNeeded(NotAllowed):
+    """This role may do that, once its owner has a second factor."""
+
+
 class NotFound(WorkbenchError):
     """No such thing, or not yours to see."""
 
@@ -75,6 +80,10 @@ class TooMany(WorkbenchError):
     """Too many tries in a short time."""
 
     status = 429
+
+    def __init__(self, message: str = "", *, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class Unavailable(WorkbenchError):

@@ -97,7 +97,8 @@ def configure_logs(stream: TextIO | None = None, *, level: int = logging.INFO) -
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
-    for noisy in ("httpx", "httpcore", "uvicorn.access", "alembic.runtime"):
+    # The database layer would write rows, so the text of items.
+    for noisy in ("httpx", "httpcore", "uvicorn.access", "alembic.runtime", "sqlalchemy"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     for own in ("uvicorn", "uvicorn.error"):
         logging.getLogger(own).handlers = []

@@ -66,7 +66,7 @@ def outside_of(
     """The outside of one process, opened."""
     return Outside(
         settings=settings,
-        db=Database(settings.database_url),
+        db=Database(settings.database_url, connections=settings.database_connections),
         vault=Vault.open(settings),
         now=now,
         random_bytes=random_bytes,

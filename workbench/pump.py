@@ -11,26 +11,31 @@ from sqlalchemy.orm import Session
 
 from workbench.decisions.jobs import DECIDE
 from workbench.decisions.store import active_policy
+from workbench.errors import Unavailable
 from workbench.items.domain import ItemState
 from workbench.items.store import counts_by_state
 from workbench.jobs import store as jobs
 from workbench.jobs.definition import JobState
 from workbench.jobs.engine import Engine
 from workbench.jobs.tables import JobRow
+from workbench.labeling.hints import drain, hinted_projects
 from workbench.labeling.jobs import SYNC
 from workbench.labeling.store import lanes_of
 from workbench.labels.jobs import RESOLVE
 from workbench.model_versions.store import live_version
 from workbench.outside import Outside
+from workbench.people.belonging import has_server
 from workbench.prelabeling.jobs import PRELABEL
 from workbench.projects.store import list_projects
 from workbench.projects.tables import ProjectRow
+from workbench.upkeep.jobs import ask_for_chores
 
 log = structlog.get_logger(__name__)
 
 RETRY_AFTER = timedelta(seconds=30)
 LONGEST_PAUSE_S = 30.0
 BEAT_SECONDS = 0.5
+CHORES_EVERY = timedelta(seconds=30)
 
 
 @dataclass
@@ -50,17 +55,31 @@ class Pump:
     def __init__(self, outside: Outside) -> None:
         self.outside = outside
         self._rhythms: dict[int, _Rhythm] = {}
+        self._hinted: set[int] = set()
+        self._since = outside.now()
+        self._looked = outside.now() - CHORES_EVERY
 
     def beat(self) -> list[str]:
         """One look at all projects; returns the engine ids of recurring jobs that can be forgotten."""
+        drain(self.outside)
+        self._ask_for_chores()
         with self.outside.db.read() as session:
             projects = list_projects(session)
+            self._hinted = hinted_projects(session)
             wanted = {project.id: self._wants(session, project) for project in projects}
         for project in projects:
             if any(wanted[project.id]):
-                with self.outside.db.write() as session:
+                with self.outside.db.write(project=project.id) as session:
                     self._ask(session, project, wanted[project.id])
         return self._forgettable()
+
+    def _ask_for_chores(self) -> None:
+        now = self.outside.now()
+        if now - self._looked < CHORES_EVERY:
+            return
+        with self.outside.db.write() as session:
+            ask_for_chores(session, self.outside, self._since)
+        self._looked = now
 
     def _wants(self, session: Session, project: ProjectRow) -> list[str]:
         counts = counts_by_state(session, project.id)
@@ -92,7 +111,15 @@ class Pump:
         rhythm = self._rhythms.setdefault(project.id, _Rhythm())
         self._listen(session, project, rhythm)
         has_lane_work = counts[ItemState.QUEUED] or lanes_of(session, project.id)
-        if project.server_id is not None and has_lane_work and (rhythm.due is None or now >= rhythm.due):
+        if (
+            has_lane_work
+            and has_server(session, project)
+            and (
+                rhythm.due is None
+                or now >= rhythm.due
+                or (project.id in self._hinted and not rhythm.failures)
+            )
+        ):
             wants.append(SYNC)
         return wants
 
@@ -111,6 +138,8 @@ class Pump:
             if kind in {SYNC, RESOLVE}:
                 self._repeat(session, kind, project, now)
                 continue
+            if not self._may_start(session, kind, project.id):
+                continue  # Somebody else asked since we looked.
             arguments: dict[str, object] = {"project_id": project.id}
             if kind == DECIDE:
                 arguments["without_model"] = (
@@ -130,9 +159,13 @@ class Pump:
         job_id = f"{kind}-{project.id}"
         before = session.get(JobRow, job_id)
         earlier = before.engine_id if before else ""
-        if jobs.repeat_job(
-            session, kind, {"project_id": project.id}, job_id=job_id, project_id=project.id, now=now
-        ):
+        arguments: dict[str, object] = {"project_id": project.id}
+        if kind == SYNC and project.id in self._hinted:
+            # Told that something happened: read that at once, and look often for a while.
+            rhythm = self._rhythms[project.id]
+            arguments["hinted"] = rhythm.due is not None and now < rhythm.due
+            rhythm.quiet_rounds = 0
+        if jobs.repeat_job(session, kind, arguments, job_id=job_id, project_id=project.id, now=now):
             if earlier:
                 self._rhythms[project.id].ended.append(earlier)
             if kind == SYNC:
@@ -166,10 +199,19 @@ class Pump:
 
 
 def beat_until(stop: threading.Event, outside: Outside, engine: Engine) -> None:
-    """Let the pump beat until told to stop; a beat that fails is logged and the next one tried."""
+    """Let the pump beat while this worker leads, until told to stop or until others count it as dead.
+
+    A beat that fails is logged and the next one tried.
+    """
     pump = Pump(outside)
-    while not stop.wait(BEAT_SECONDS):
+    while not stop.wait(BEAT_SECONDS) and not engine.presence.lost.is_set():
+        if not engine.presence.leads():
+            pump = Pump(outside)
+            continue
         try:
-            engine.forget(pump.beat())
+            with engine.presence.leading():
+                engine.forget(pump.beat())
+        except Unavailable as problem:
+            log.warning("a beat failed", problem=str(problem))
         except Exception as problem:
             log.exception("a beat failed", error=type(problem).__name__)

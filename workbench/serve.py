@@ -13,7 +13,7 @@ import structlog
 import uvicorn
 
 from workbench import logs
-from workbench.adapters import label_studio_clients
+from workbench.adapters import label_studio_clients, provider_fetch
 from workbench.app import create_app
 from workbench.auth.service import ensure_roles
 from workbench.db import migrate
@@ -50,13 +50,14 @@ def serve(settings: Settings, *, with_worker: bool = True) -> None:
         worker.start()
     try:
         uvicorn.run(
-            create_app(outside),
+            create_app(outside, fetch=provider_fetch(settings)),
             host=settings.host,
             port=settings.port,
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=5,
             server_header=False,
+            proxy_headers=False,  # believed from trusted_proxies alone, by workbench.web.senders
         )
     finally:
         if worker:
@@ -116,7 +117,9 @@ def child_environment(settings: Settings) -> dict[str, str]:
     """The settings as the environment of a child process."""
     values = {
         f"WORKBENCH_{name.upper()}": json.dumps(value) if isinstance(value, list) else str(value)
-        for name, value in settings.model_dump(mode="json", exclude={"secret_key"}).items()
+        for name, value in settings.model_dump(
+            mode="json", exclude={"secret_key", "sign_in_providers"}, exclude_none=True
+        ).items()
     }
     if settings.secret_key is not None:
         values["WORKBENCH_SECRET_KEY"] = settings.secret_key.get_secret_value()

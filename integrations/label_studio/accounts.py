@@ -2,6 +2,7 @@
 
 import html
 import re
+import ssl
 
 import httpx
 
@@ -14,7 +15,9 @@ from integrations.label_studio.errors import (
     LabelStudioUnavailable,
 )
 from integrations.label_studio.interface import LabelStudio, Member
-from integrations.label_studio.transport import checked_url
+from integrations.label_studio.transport import PUBLIC_OR_HERE, checked_url, new_http_client
+from integrations.outbound.errors import OutboundRefused, OutboundTooLarge
+from integrations.outbound.rules import Rules
 
 SIGN_UP = "/user/signup/"
 _CSRF = re.compile(r"""name=["']csrfmiddlewaretoken["']\s+value=["']([^"']+)["']""")
@@ -40,6 +43,8 @@ def sign_up(
     last_name: str = "",
     timeout_s: float = 30.0,
     http: httpx.Client | None = None,
+    rules: Rules | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> Member:
     """The new account, made as a person would with the invitation link.
 
@@ -52,6 +57,8 @@ def sign_up(
         last_name: The same.
         timeout_s: For each of four requests.
         http: A client to use instead of our own; it must keep cookies and be used for nothing else.
+        rules: What may be called, where `http` is not given; by default public addresses and this machine.
+        tls: Trusted certificates, likewise.
 
     Raises:
         AccountExists: The address has an account already.
@@ -60,13 +67,21 @@ def sign_up(
         LabelStudioUnavailable: Down, too slow or 5xx.
     """
     base = checked_url(url)
-    browser = http or httpx.Client(follow_redirects=False, trust_env=False, timeout=timeout_s)
+    browser = http or new_http_client(
+        base, rules or PUBLIC_OR_HERE, timeout_s=timeout_s, keep_cookies=True, tls=tls
+    )
     try:
         _fill_in_form(browser, base, invite_token, {"email": email, "password": password})
         me = _answer(base, browser.get(f"{base}/api/current-user/whoami"))
         if first_name or last_name:
             names = {"first_name": first_name, "last_name": last_name}
             me = _answer(base, browser.patch(f"{base}/api/users/{me.user_id}/", json=names))
+    except OutboundTooLarge:
+        raise LabelStudioConfused(
+            f"the answer of {base} to a sign-up has no end; check that the address is Label Studio's own"
+        ) from None
+    except OutboundRefused as refused:
+        raise LabelStudioUnavailable(f"Label Studio's address cannot be used: {refused}") from None
     except (httpx.HTTPError, OSError) as error:
         raise LabelStudioUnavailable(
             f"Label Studio cannot be reached at {base} ({type(error).__name__}); start it and try again"

@@ -1,15 +1,16 @@
 """The real Label Studio behind `interface.LabelStudio`, over its HTTP API."""
 
 import json
+import ssl
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
 
-from integrations.label_studio import parse
+from integrations.label_studio import parse, upkeep
 from integrations.label_studio.errors import (
     LabelConfigInvalid,
     LabelStudioConfused,
@@ -19,8 +20,11 @@ from integrations.label_studio.errors import (
 )
 from integrations.label_studio.interface import (
     DOOR,
+    HighIds,
+    Hook,
     LaneSpec,
     Member,
+    Mended,
     NewTask,
     ServerInfo,
     TaskAnswers,
@@ -41,7 +45,9 @@ from integrations.label_studio.wire import (
     imported_ids,
     lane_body,
     lane_line,
+    shown_instruction,
 )
+from integrations.outbound.rules import Rules
 
 PUSH_CHUNK = 1_000
 PUSH_CHUNK_BYTES = 20 * 1024 * 1024
@@ -54,6 +60,7 @@ ANSWER_FIELDS = (
     "result,completed_by,updated_by,was_cancelled,lead_time,created_at,ground_truth,unique_id"
 )
 BULK_PATIENCE = 4
+LONGEST_VERSION = 40
 DOOR_PATIENCE_S = 2.0
 _NOT_FOUND = 404
 
@@ -66,16 +73,25 @@ class LabelStudioClient:
         token: A legacy token or a personal access token of an account that may manage projects.
         timeout_s: How long an ordinary call may take; bulk calls may take four times as long.
         http: A client to use instead of our own.
+        rules: What may be called; by default public addresses and this machine.
+        tls: Trusted certificates; by default those that browsers trust.
 
     Raises:
-        LabelStudioRejected: `url` is not an address.
+        LabelStudioRejected: `url` is not an address, or one that can never be called.
         LabelStudioRefused: `token` cannot be a token.
     """
 
     def __init__(
-        self, url: str, token: str, *, timeout_s: float = 30.0, http: httpx.Client | None = None
+        self,
+        url: str,
+        token: str,
+        *,
+        timeout_s: float = 30.0,
+        http: httpx.Client | None = None,
+        rules: Rules | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._transport = Transport(url, token, timeout_s=timeout_s, http=http)
+        self._transport = Transport(url, token, timeout_s=timeout_s, http=http, rules=rules, tls=tls)
         self._bulk_s = timeout_s * BULK_PATIENCE
         self._listing = Listing(self._transport, timeout_s=self._bulk_s)
         self._has_door: bool | None = None
@@ -105,8 +121,10 @@ class LabelStudioClient:
         legacy = tokens.get("legacy_api_tokens_enabled") is True
         organization = me.get("active_organization")
         return ServerInfo(
-            version=parse.as_text(version.get("release")),
-            organization_id=organization if isinstance(organization, int) else None,
+            version=parse.as_text(version.get("release"))[:LONGEST_VERSION],
+            organization_id=None
+            if organization is None
+            else parse.as_int(organization, "the organization's id"),
             user_id=parse.as_int(me.get("id"), "the account's id"),
             user_email=parse.as_text(me.get("email")),
             legacy_tokens=legacy,
@@ -141,7 +159,9 @@ class LabelStudioClient:
             return found
         body = lane_body(spec)
         project = parse.as_object(self._create_project(body), "the new project")
-        wrong = [name for name in body if name != "label_config" and project.get(name) != body[name]]
+        # These two come back in Label Studio's own spelling.
+        spelled = {"label_config", "expert_instruction"}
+        wrong = [name for name in body if name not in spelled and project.get(name) != body[name]]
         if wrong:
             raise LabelStudioConfused(
                 f"Label Studio made the lane with other values for {', '.join(wrong)}; "
@@ -168,7 +188,10 @@ class LabelStudioClient:
         if title is not None:
             changes["title"] = checked_title(title)
         if instruction is not None:
-            changes |= {"expert_instruction": instruction, "show_instruction": bool(instruction.strip())}
+            changes |= {
+                "expert_instruction": shown_instruction(instruction),
+                "show_instruction": bool(instruction.strip()),
+            }
         if description is not None:
             present = parse.as_object(self._get(f"/api/projects/{ls_project_id}/"), "a project")
             line = lane_line(parse.as_text(present.get("description")))
@@ -247,7 +270,7 @@ class LabelStudioClient:
         for chunk in chunks(sorted(set(task_ids)), lambda one: len(str(one)) + 3, IDS_PER_QUERY, QUERY_BYTES):
             query = [ids_filter(chunk)]
             rows = self._listing.page(ls_project_id, query, ANSWER_FIELDS, annotations=True)
-            answers += [parse.task_answers(row) for row in rows]
+            answers += parse.answers_of(rows, set(chunk))
         return answers
 
     def task_ids(self, ls_project_id: int) -> set[int]:
@@ -280,6 +303,36 @@ class LabelStudioClient:
         self._transport.call(
             "PATCH", f"/api/tasks/{task_id}/", body={"overlap": overlap, "is_labeled": False}
         )
+
+    def mend_lane(self, ls_project_id: int, spec: LaneSpec, config_digest: bytes | None) -> Mended:
+        """Puts back what members changed about a lane's project; `config_digest` None: as it is shown now."""
+        return upkeep.mend_lane(self._transport, ls_project_id, spec, config_digest)
+
+    def hooks(self, ls_project_id: int) -> list[Hook]:
+        """The project's webhooks, ours and others'."""
+        return upkeep.hooks(self._transport, ls_project_id)
+
+    def set_hook(
+        self,
+        ls_project_id: int,
+        hook_id: int | None,
+        *,
+        url: str,
+        headers: Mapping[str, str],
+        actions: Sequence[str],
+    ) -> int:
+        """Makes a webhook (None) or sets one right; its id."""
+        return upkeep.set_hook(
+            self._transport, ls_project_id, hook_id, url=url, headers=headers, actions=actions
+        )
+
+    def delete_hook(self, hook_id: int) -> None:
+        """Removes a webhook; nothing happens where it is gone already."""
+        upkeep.delete_hook(self._transport, hook_id)
+
+    def probe_ids(self) -> HighIds:
+        """The next ids that the server gives out, seen on a project that is removed at once."""
+        return upkeep.probe_ids(self._transport, self.find_lane)
 
     def members(self) -> list[Member]:
         """Every account of the organization, by id."""

@@ -5,7 +5,8 @@ IntegrationError
     ├── LabelStudioUnavailable   down, too slow or answering 5xx: try again later
     ├── LabelStudioRefused       the token is wrong or may not do this: give another
     ├── LabelStudioRejected      it will not take what we sent: mend the data
-    │   └── AccountExists        the e-mail address has an account already
+    │   ├── AccountExists        the e-mail address has an account already
+    │   └── AddressRefused       it does not call the address we gave for webhooks
     ├── LabelStudioConfused      an answer not of the expected form, or counts that disagree
     ├── LabelConfigInvalid       the label config cannot be used
     ├── PortTaken                another program listens on the wanted port
@@ -43,6 +44,10 @@ class LabelStudioRejected(LabelStudioError):
 
 class AccountExists(LabelStudioRejected):
     """The e-mail address has a Label Studio account already."""
+
+
+class AddressRefused(LabelStudioRejected):
+    """The server does not call this address: private ones are refused by default."""
 
 
 class LabelStudioConfused(LabelStudioError):

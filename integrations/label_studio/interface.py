@@ -1,6 +1,6 @@
 """What the workbench asks of a Label Studio server, in plain types."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -133,6 +133,43 @@ class TaskAnswers:
     updated_at: datetime
     is_labeled: bool
     annotations: tuple[RawAnnotation, ...]
+    item_key: str | None = None
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A webhook of one project; every member of the server can read and change it."""
+
+    hook_id: int
+    url: str
+    headers: dict[str, str]
+    actions: frozenset[str]
+    is_active: bool
+    for_all_actions: bool
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What was wrong about a lane's project.
+
+    Attributes:
+        fields: Settings that were put back.
+        refused: Settings that the server does not let us put back.
+        config_digest: Of the label config as the server shows it now.
+    """
+
+    fields: tuple[str, ...]
+    refused: tuple[str, ...]
+    config_digest: bytes
+
+
+@dataclass(frozen=True)
+class HighIds:
+    """The newest ids that a server gave out; they only rise while its database lives on."""
+
+    project_id: int
+    task_id: int
+    annotation_id: int
 
 
 @dataclass(frozen=True)
@@ -216,6 +253,34 @@ class LabelStudio(Protocol):
 
     def reopen_task(self, task_id: int, overlap: int) -> None:
         """Puts a task back into the queue until it has `overlap` annotations."""
+        ...
+
+    def mend_lane(self, ls_project_id: int, spec: LaneSpec, config_digest: bytes | None) -> Mended:
+        """Puts back what members changed about a lane's project; `config_digest` None: as it is shown now."""
+        ...
+
+    def hooks(self, ls_project_id: int) -> list[Hook]:
+        """The project's webhooks, ours and others'."""
+        ...
+
+    def set_hook(
+        self,
+        ls_project_id: int,
+        hook_id: int | None,
+        *,
+        url: str,
+        headers: Mapping[str, str],
+        actions: Sequence[str],
+    ) -> int:
+        """Makes a webhook (None) or sets one right; its id. May raise `AddressRefused`."""
+        ...
+
+    def delete_hook(self, hook_id: int) -> None:
+        """Removes a webhook; nothing happens where it is gone already."""
+        ...
+
+    def probe_ids(self) -> HighIds:
+        """The next ids that the server gives out, seen on a project that is removed at once."""
         ...
 
     def members(self) -> list[Member]:

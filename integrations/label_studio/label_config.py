@@ -14,7 +14,7 @@ from label_studio_sdk._extensions.label_studio_tools.core.label_config import pa
 from integrations.label_studio.errors import LabelConfigInvalid
 
 MAX_BYTES = 256 * 1024
-MAX_DEPTH = 40
+MAX_DEPTH = 64
 MAX_ELEMENTS = 10_000
 HOTKEYS = "1234567890qwertyuiopasdfghjklzxcvbnm"
 _LABEL_TAGS = {"Label", "Choice"}
@@ -100,7 +100,7 @@ def parse(xml: str) -> LabelConfig:
     Raises:
         LabelConfigInvalid: Too large, too deep, not well formed, with a DTD, or without a usable control.
     """
-    root = _safe_tree(xml)
+    root = safe_tree(xml)
     names = [element.get("name", "") for element in root.iter() if element.get("name")]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
@@ -179,7 +179,12 @@ def check_fields(config: LabelConfig, fields: Iterable[str]) -> None:
         )
 
 
-def _safe_tree(xml: str) -> Element:
+def safe_tree(xml: str) -> Element:
+    """The XML's elements, read without DTDs, entities or anything from elsewhere.
+
+    Raises:
+        LabelConfigInvalid: Too large, too deep, or not well formed.
+    """
     if len(xml.encode()) > MAX_BYTES:
         raise LabelConfigInvalid(f"the label config is larger than {MAX_BYTES // 1024} KB; shorten it")
     try:

@@ -26,15 +26,23 @@ class Listing:
 
     def projects(self) -> Iterator[Any]:
         """Every project's id and description."""
+        seen: set[int] = set()
         page = 1
         while True:
             params = [("include", "id,description"), ("page_size", str(PAGE)), ("page", str(page))]
             answer = self._transport.call("GET", "/api/projects/", params=params, timeout_s=self._timeout_s)
             found = parse.as_object(answer, "the projects")
-            for project in parse.as_list(found.get("results"), "the projects"):
-                yield parse.as_object(project, "a project")
+            rows = [
+                parse.as_object(one, "a project")
+                for one in parse.as_list(found.get("results"), "the projects")
+            ]
+            yield from rows
             if not found.get("next"):
                 return
+            ids = {parse.as_int(one.get("id"), "a project's id") for one in rows}
+            if ids <= seen:
+                parse.no_end("projects")
+            seen |= ids
             page += 1
 
     def by_id(self, ls_project_id: int, conditions: Conditions, fields: str) -> Iterator[Any]:
@@ -46,7 +54,9 @@ class Listing:
             yield from rows
             if len(rows) < PAGE:
                 return
-            last = parse.as_int(rows[-1].get("id"), "a task's id")
+            before, last = last, parse.as_int(rows[-1].get("id"), "a task's id")
+            if last <= before:
+                parse.no_end("tasks")
 
     def changed(self, ls_project_id: int, since: datetime | None) -> list[TaskStamp]:
         """Tasks changed after `since` (all for None), oldest change first."""
@@ -56,6 +66,8 @@ class Listing:
             conditions = [] if cursor is None else [_after(cursor)]
             rows = self.page(ls_project_id, conditions, "id,updated_at", order="tasks:updated_at", page=page)
             found = [parse.task_stamp(row) for row in rows]
+            if page > 1 and len(found) >= PAGE and all(stamp.task_id in stamps for stamp in found):
+                parse.no_end("changed tasks")
             stamps |= {stamp.task_id: stamp for stamp in found}
             if len(found) < PAGE:
                 break

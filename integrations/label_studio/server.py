@@ -20,6 +20,8 @@ from pathlib import Path
 import httpx
 
 from integrations.label_studio.errors import LocalServerFailed, PortTaken
+from integrations.outbound.client import outbound_client
+from integrations.outbound.rules import LOCAL
 
 HOST = "127.0.0.1"
 DATABASE = "label_studio.sqlite3"
@@ -46,6 +48,8 @@ class LocalServerSpec:
         log_path: Where the server writes; by default inside `data_dir`.
         ends_with_us: Stop it when the process that started it ends.
         start_timeout_s: How long to wait until it answers.
+        receiver: The beginning of the one private address that webhooks may go to, as
+            http://127.0.0.1:8000/hooks/label-studio/; empty for none. All other checks stay as they are.
     """
 
     data_dir: Path
@@ -59,6 +63,7 @@ class LocalServerSpec:
     log_path: Path | None = None
     ends_with_us: bool = True
     start_timeout_s: float = 240.0
+    receiver: str = ""
 
     @property
     def log(self) -> Path:
@@ -147,6 +152,7 @@ def start(spec: LocalServerSpec) -> RunningServer:
         "WORKBENCH_LS_EMAIL": spec.admin_email,
         "WORKBENCH_LS_PASSWORD": spec.admin_password,
         "WORKBENCH_LS_TOKEN": spec.admin_token,
+        "WORKBENCH_LS_RECEIVER": spec.receiver,
     }
     command = [str(spec.python), "-m", "gunicorn", "-c", str(_HERE / "gunicorn_conf.py"), "workbench_ls_app"]
     spec.log.parent.mkdir(parents=True, exist_ok=True)
@@ -214,7 +220,7 @@ def _signal_group(pid: int, number: signal.Signals, *, only_leader: bool = False
 
 def _wait_until_up(process: subprocess.Popen[bytes], url: str, spec: LocalServerSpec) -> None:
     deadline = time.monotonic() + spec.start_timeout_s
-    with httpx.Client(timeout=2.0, trust_env=False) as http:
+    with outbound_client(LOCAL, origin=url, timeout_s=2.0) as http:
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 raise LocalServerFailed(

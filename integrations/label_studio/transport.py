@@ -2,22 +2,29 @@
 
 import json
 import re
+import ssl
 import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 
 from integrations.label_studio.errors import (
+    AddressRefused,
     LabelStudioConfused,
+    LabelStudioError,
     LabelStudioRefused,
     LabelStudioRejected,
     LabelStudioUnavailable,
 )
+from integrations.outbound.addresses import LOOPBACK
+from integrations.outbound.client import outbound_client
+from integrations.outbound.errors import OutboundRefused, OutboundTooLarge
+from integrations.outbound.rules import Purpose, Rules
 
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
+PUBLIC_OR_HERE = Rules(Purpose.LABEL_STUDIO, LOOPBACK, max_bytes=MAX_ANSWER_BYTES)
 Params = Sequence[tuple[str, str]]
 _PERSONAL_TOKEN = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+")
 _ACCESS_LIFETIME_S = 240.0  # the server grants 300
@@ -32,14 +39,29 @@ class Transport:
         token: A legacy token or a personal access token.
         timeout_s: How long one call may take as a whole.
         http: A client to use instead of our own, which follows no redirects and keeps no cookies.
+        rules: What may be called, where `http` is not given.
+        tls: Trusted certificates, likewise.
+
+    Raises:
+        LabelStudioRejected: `url` is not an address, or one that can never be called.
+        LabelStudioRefused: `token` cannot be a token.
     """
 
-    def __init__(self, url: str, token: str, *, timeout_s: float, http: httpx.Client | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        timeout_s: float,
+        http: httpx.Client | None = None,
+        rules: Rules | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.url = checked_url(url)
         self.timeout_s = timeout_s
         self._owns_http = http is None
-        self._http = http or new_http_client()
         self._auth = token_auth(self.url, token)
+        self._http = http or new_http_client(self.url, rules or PUBLIC_OR_HERE, timeout_s=timeout_s, tls=tls)
 
     def close(self) -> None:
         """Gives the connections back, if they are ours."""
@@ -59,7 +81,8 @@ class Transport:
         """The answer's JSON, None for an empty answer; one try, never repeated.
 
         Raises:
-            LabelStudioUnavailable: No connection, no answer in time, 429 or 5xx.
+            LabelStudioUnavailable: No connection, an address that may not be called, no answer in time, 429
+                or 5xx.
             LabelStudioRefused: 401 or 403.
             LabelStudioRejected: Any other 4xx.
             LabelStudioConfused: A redirect, an answer that is too large, or one that is not JSON.
@@ -84,6 +107,15 @@ class Transport:
                 answer = _read(response, time.monotonic() + limit_s)
             finally:
                 response.close()
+        except OutboundTooLarge:
+            raise LabelStudioConfused(_too_large()) from None
+        except OutboundRefused as refused:
+            raise _may_not_call(refused) from None
+        except httpx.DecodingError:
+            raise LabelStudioConfused(
+                f"the answer from {self.url} for {path.partition('?')[0]} cannot be unpacked; "
+                "check that the address is Label Studio's own"
+            ) from None
         except httpx.TimeoutException:
             raise LabelStudioUnavailable(_too_slow(self.url, limit_s)) from None
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
@@ -145,10 +177,26 @@ class _LegacyTokenAuth(httpx.Auth):
         yield request
 
 
-def new_http_client() -> httpx.Client:
-    """A client that follows no redirects, keeps no cookies and ignores proxies named in the environment."""
-    cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-    return httpx.Client(follow_redirects=False, trust_env=False, cookies=cookies)
+def new_http_client(
+    url: str,
+    rules: Rules,
+    *,
+    timeout_s: float,
+    keep_cookies: bool = False,
+    auth: httpx.Auth | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> httpx.Client:
+    """A client for one server alone, which calls no address that the rules do not allow.
+
+    Raises:
+        LabelStudioRejected: The address can never be called.
+    """
+    try:
+        return outbound_client(
+            rules, origin=url, timeout_s=timeout_s, keep_cookies=keep_cookies, auth=auth, tls=tls
+        )
+    except OutboundRefused as refused:
+        raise LabelStudioRejected(f"Label Studio's address cannot be used: {refused}") from None
 
 
 def checked_url(url: str) -> str:
@@ -188,6 +236,16 @@ def token_auth(url: str, token: str) -> httpx.Auth:
     return _LegacyTokenAuth(token)
 
 
+def _may_not_call(refused: OutboundRefused) -> LabelStudioError:
+    if refused.rule == "encoding":
+        return LabelStudioConfused(f"Label Studio's answer cannot be read: {refused}")
+    return LabelStudioUnavailable(f"Label Studio's address cannot be used: {refused}")
+
+
+def _too_large() -> str:
+    return f"Label Studio's answer is larger than {MAX_ANSWER_BYTES // 2**20} MB; ask for fewer tasks at once"
+
+
 def _read(response: httpx.Response, deadline: float) -> bytes | None:
     """The body; None when it trickled in for too long."""
     parts: list[bytes] = []
@@ -198,10 +256,7 @@ def _read(response: httpx.Response, deadline: float) -> bytes | None:
     for part in response.iter_bytes(_CHUNK_BYTES):
         size += len(part)
         if size > MAX_ANSWER_BYTES:
-            raise LabelStudioConfused(
-                f"Label Studio's answer is larger than {MAX_ANSWER_BYTES // 2**20} MB; "
-                "ask for fewer tasks at once"
-            )
+            raise LabelStudioConfused(_too_large())
         if time.monotonic() > deadline:
             return None
         parts.append(part)
@@ -217,6 +272,12 @@ def _too_slow(url: str, limit_s: float) -> str:
 
 def _check_status(url: str, method: str, path: str, status: int, answer: bytes) -> None:
     place = f"{method} {path.partition('?')[0]}"
+    if status == 403 and b"reserved network address" in answer:  # noqa: PLR2004
+        raise AddressRefused(
+            f"Label Studio at {url} does not call private addresses; give the workbench an address that it "
+            "may call (webhook_url), or let this one through in Label Studio's banned subnets",
+            status=status,
+        )
     if status in {401, 403}:
         raise LabelStudioRefused(
             f"Label Studio at {url} refuses our token ({status} for {place}); "
@@ -244,19 +305,23 @@ def _refused_fields(answer: bytes) -> list[str]:
     """Names of the fields an error answer complains about; their texts may hold item text and stay out."""
     try:
         parsed = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
     errors = parsed.get("validation_errors") if isinstance(parsed, Mapping) else None
     names = list(errors) if isinstance(errors, Mapping) else []
     return [name for name in names if isinstance(name, str) and re.fullmatch(r"\w{1,40}", name)][:5]
 
 
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
 def _parse(url: str, path: str, answer: bytes) -> Any:
     if not answer.strip():
         return None
     try:
-        return json.loads(answer)
-    except ValueError:
+        return json.loads(answer, parse_constant=_no_number)
+    except (ValueError, RecursionError):
         raise LabelStudioConfused(
             f"the answer from {url} for {path.partition('?')[0]} is not JSON; "
             "check that the address is Label Studio's own"

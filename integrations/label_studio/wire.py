@@ -1,5 +1,6 @@
 """What is said to Label Studio: lane descriptions, filters, import bodies, and their sizes."""
 
+import html
 import json
 import math
 import re
@@ -40,13 +41,18 @@ def described(description: str, key: str) -> str:
     return f"{description.strip()}\n{LANE_LINE}{checked_key(key)}".lstrip()
 
 
+def shown_instruction(text: str) -> str:
+    """The text as the HTML that Label Studio takes an instruction for: nothing in it is markup."""
+    return html.escape(text, quote=False).replace("\n", "<br>")
+
+
 def lane_body(spec: LaneSpec) -> dict[str, Any]:
     """The project of a lane: served by queue score, pre-labels shown, skipped tasks offered to others."""
     return {
         "title": checked_title(spec.title),
         "description": described(spec.description, spec.key),
         "label_config": spec.label_config,
-        "expert_instruction": spec.instruction,
+        "expert_instruction": shown_instruction(spec.instruction),
         "show_instruction": bool(spec.instruction.strip()),
         "maximum_annotations": spec.overlap,
         "overlap_cohort_percentage": 100,

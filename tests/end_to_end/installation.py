@@ -280,7 +280,9 @@ def build(
         with outside.db.write() as session:
             found = server_named(session, "local")
             assert found is not None
+            # Another address forgets the token: it belongs to the one it was given for.
             found.url = address
+            found.token = outside.vault.lock(server.token.encode())
     return made
 
 

@@ -124,8 +124,8 @@ def exporting(session: Session) -> JobRow | None:
     return session.scalar(select(JobRow).where(JobRow.kind == "export", JobRow.state == "running"))
 
 
-def test_nothing_is_lost_or_doubled(tmp_path, label_studio_server: TestServer):
-    small = {"chunk_items": 8, "port": free_port()}
+def test_nothing_is_lost_or_doubled(tmp_path, label_studio_server: TestServer, database_url: str):
+    small = {"chunk_items": 8, "port": free_port(), "database_url": database_url}
     with installation(tmp_path, label_studio_server, lane_limit=24, settings=small) as made:
         brought = notes(ITEMS, seed=SEED)
         with service(made) as running, at_work(made, skips=0.04) as given:

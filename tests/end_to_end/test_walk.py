@@ -23,8 +23,10 @@ from workbench.prelabeling.tables import PredictionRow
 pytestmark = pytest.mark.label_studio
 
 
-def test_fifty_items_go_all_the_way(tmp_path, label_studio_server: TestServer):
-    with installation(tmp_path, label_studio_server, lane_limit=30) as made:
+def test_fifty_items_go_all_the_way(tmp_path, label_studio_server: TestServer, database_url: str):
+    with installation(
+        tmp_path, label_studio_server, lane_limit=30, settings={"database_url": database_url}
+    ) as made:
         brought = notes(50)
         with worker(made):
             made.bring_in(brought)

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from fastapi import Depends, FastAPI
 from fastapi.dependencies.models import Dependant
@@ -23,10 +22,19 @@ from starlette.requests import Request
 from starlette.routing import Mount
 
 from workbench.auth import store
-from workbench.auth.domain import EVERYWHERE, WITHOUT_PROJECT, Identity, Permission, csrf_token_fits
-from workbench.errors import InvalidInput, NotAllowed, NotFound, NotSignedIn
+from workbench.auth.domain import (
+    EVERYWHERE,
+    PRIVILEGED,
+    WITHOUT_PROJECT,
+    Identity,
+    Permission,
+    Role,
+    csrf_token_fits,
+)
+from workbench.errors import InvalidInput, NotAllowed, NotFound, NotSignedIn, SecondFactorNeeded
 from workbench.outside import Outside
 from workbench.web.current import ProjectRef
+from workbench.web.senders import own_origins
 
 SAFE = {"GET", "HEAD", "OPTIONS"}
 _OPEN_MOUNTS = {"/assets"}
@@ -63,12 +71,14 @@ class Caller:
         permissions: What they may do where this request is about.
         project: The project of the address, if it names one.
         projects: Ids of the projects they have a role in; None for all.
+        held_back: A privileged role of theirs waits for a second factor.
     """
 
     identity: Identity | None
     permissions: frozenset[str] = frozenset()
     project: ProjectRef | None = None
     projects: frozenset[int] | None = frozenset()
+    held_back: bool = False
 
     @property
     def user_id(self) -> int:
@@ -89,6 +99,23 @@ class Caller:
     def roles(self) -> frozenset[str]:
         """Every role they hold somewhere."""
         return frozenset().union(*self.identity.roles.values()) if self.identity else frozenset()
+
+    @property
+    def leads(self) -> bool:
+        """Whether they are a supplier's lead."""
+        return self.identity is not None and self.identity.supplier_id is not None
+
+    @property
+    def supplier(self) -> int:
+        """The supplier whose lead they are: its rows, and nothing else, are theirs to see.
+
+        Raises:
+            NotFound: They are nobody's lead, so the page is not there for them.
+        """
+        found = self.identity.supplier_id if self.identity else None
+        if found is None:
+            raise NotFound("there is no such page, or it is not yours to see")
+        return found
 
     @property
     def known(self) -> Identity:
@@ -137,6 +164,10 @@ class Guard:
         caller = await run_in_threadpool(caller_of, request, identity, key)
         request.state.caller = caller
         allowed = caller.may(self.permission)
+        if not allowed and caller.held_back:
+            raise SecondFactorNeeded(
+                "your role needs a second factor here: set one up on your account page, then sign in with it"
+            )
         if allowed or caller.may(Permission.PROJECTS_READ):
             # The frame of the page shows the project's menu, on an error page too; who may not know of
             # the project gets no answer that differs from that for one which is not there.
@@ -172,14 +203,28 @@ def caller_of(request: Request, identity: Identity | None, key: str | None) -> C
     roles = set(identity.roles.get(EVERYWHERE, ()))
     if project is not None:
         roles |= identity.roles.get(project.id, frozenset())
+    somewhere = frozenset().union(*identity.roles.values())
+    held_back = waits_for_second_factor(outside, identity, somewhere)
+    if held_back:
+        roles, somewhere = roles - PRIVILEGED, somewhere - PRIVILEGED
     granted = table.permissions(outside, roles)
+    if held_back:
+        granted |= {Permission.ACCOUNT}
     if project is None:
-        somewhere = frozenset().union(*identity.roles.values())
         granted |= table.permissions(outside, somewhere) & WITHOUT_PROJECT
+    if project is None and identity.supplier_id is not None:
+        granted |= table.permissions(outside, {Role.SUPPLIER_LEAD})
     if identity.scopes is not None:
         granted &= identity.scopes
     everywhere = bool(identity.roles.get(EVERYWHERE))
-    return Caller(identity, granted, project, None if everywhere else frozenset(identity.roles))
+    projects = None if everywhere else frozenset(identity.roles)
+    return Caller(identity, granted, project, projects, held_back)
+
+
+def waits_for_second_factor(outside: Outside, identity: Identity, roles: Iterable[str]) -> bool:
+    """Whether privileged roles among these do not count: a second factor is required and was not shown."""
+    required = outside.settings.second_factor_required and not identity.strong
+    return required and not PRIVILEGED.isdisjoint(roles)
 
 
 def _project(request: Request, identity: Identity, key: str) -> ProjectRef:
@@ -218,21 +263,14 @@ async def _check_origin(request: Request, identity: Identity | None) -> None:
     origin = request.headers.get("origin")
     if site is not None and site not in {"same-origin", "none"}:
         raise NotAllowed("this request came from another site; open the workbench and try again")
-    if origin is not None and origin not in _own_origins(request):
+    settings = request.app.state.outside.settings
+    if origin is not None and origin.lower() not in own_origins(settings, request.headers.get("host", "")):
         raise NotAllowed("this request came from another address; open the workbench at its own address")
     if identity is None:
         return
     token = request.headers.get("x-csrf-token") or await _form_token(request)
     if not csrf_token_fits(identity.session_secret, token):
         raise NotAllowed("this page is no longer current; load it again and repeat what you did")
-
-
-def _own_origins(request: Request) -> set[str]:
-    outside: Outside = request.app.state.outside
-    host = request.headers.get("host", "")
-    public_url = urlsplit(outside.settings.public_url)
-    own = {f"http://{host}", f"https://{host}"}
-    return own | ({f"{public_url.scheme}://{public_url.netloc}"} if public_url.netloc else set())
 
 
 async def _form_token(request: Request) -> str:

@@ -42,6 +42,14 @@ class Permission(StrEnum):
     SERVERS_READ = "servers.read"
     SERVERS_EDIT = "servers.edit"
     USERS_EDIT = "users.edit"
+    SUPPLIERS_READ = "suppliers.read"
+    SUPPLIERS_EDIT = "suppliers.edit"
+    OWN_SUPPLIER_READ = "own_supplier.read"
+    OWN_SUPPLIER_INVITE = "own_supplier.invite"
+    OWN_SUPPLIER_COSTS = "own_supplier.costs"
+    OWN_SUPPLIER_EXPORT = "own_supplier.export"
+    ACTIVITY_READ = "activity.read"
+    OPERATIONS_READ = "operations.read"
 
 
 class Role(StrEnum):
@@ -53,6 +61,7 @@ class Role(StrEnum):
     QA_LEAD = "qa_lead"
     VIEWER = "viewer"
     ANNOTATOR = "annotator"
+    SUPPLIER_LEAD = "supplier_lead"
 
 
 P = Permission
@@ -73,16 +82,24 @@ DEFAULT_ROLES: dict[Role, frozenset[Permission]] = {
     Role.ML_ENGINEER: frozenset(
         _SEE
         | {P.WORK, P.ITEMS_IMPORT, P.MODELS_EDIT, P.ROUTING_PROPOSE, P.EXPORTS_CREATE, P.JOBS_EDIT}
-        | {P.SERVERS_READ}
+        | {P.SERVERS_READ, P.OPERATIONS_READ}
     ),
     Role.QA_LEAD: frozenset(
-        _SEE | {P.WORK, P.ITEMS_EDIT, P.ROUTING_PROPOSE, P.ROUTING_ACTIVATE, P.EXPORTS_CREATE, P.SERVERS_READ}
+        _SEE
+        | {P.WORK, P.ITEMS_EDIT, P.ROUTING_PROPOSE, P.ROUTING_ACTIVATE, P.EXPORTS_CREATE, P.SERVERS_READ}
+        | {P.OPERATIONS_READ}
     ),
     Role.VIEWER: frozenset(_SEE),
     Role.ANNOTATOR: frozenset({P.ACCOUNT, P.WORK}),
+    Role.SUPPLIER_LEAD: frozenset(
+        {P.ACCOUNT, P.OWN_SUPPLIER_READ, P.OWN_SUPPLIER_INVITE, P.OWN_SUPPLIER_COSTS, P.OWN_SUPPLIER_EXPORT}
+    ),
 }
 WITHOUT_PROJECT = frozenset({P.ACCOUNT, P.WORK, P.PROJECTS_READ})
 """What a role in one project also grants on pages about no project: their lists show its own rows only."""
+
+PRIVILEGED = frozenset({Role.ADMIN, Role.PM})
+"""Roles that wait for a second factor where one is required."""
 
 ROLE_TITLES = {
     Role.ADMIN: "Admin",
@@ -91,7 +108,10 @@ ROLE_TITLES = {
     Role.QA_LEAD: "QA lead",
     Role.VIEWER: "Viewer",
     Role.ANNOTATOR: "Annotator",
+    Role.SUPPLIER_LEAD: "Supplier lead",
 }
+ASSIGNABLE = {role: title for role, title in ROLE_TITLES.items() if role is not Role.SUPPLIER_LEAD}
+"""Roles to choose from; a lead is named on the page of the supplier."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +123,8 @@ class Identity:
         roles: Project id (0: everywhere) to the roles held there.
         session_secret: The opaque id in the cookie; empty for a token.
         scopes: What a token is limited to; None for a session or an unlimited token.
+        supplier_id: The supplier whose lead they are.
+        strong: Proved with a second factor, or by a provider that asks for one.
     """
 
     user_id: int
@@ -111,6 +133,8 @@ class Identity:
     roles: dict[int, frozenset[str]] = field(default_factory=dict)
     session_secret: str = field(default="", repr=False)
     scopes: frozenset[str] | None = None
+    strong: bool = False
+    supplier_id: int | None = None
 
 
 def digest(secret: str) -> bytes:

@@ -11,16 +11,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from workbench.auth.access import caller_of
 from workbench.auth.domain import Identity, csrf_token
-from workbench.auth.service import identify_session, identify_token
+from workbench.auth.sessions import holds, identify_session
+from workbench.auth.tokens import identify_token
 from workbench.outside import Outside
 from workbench.web.errors import answer
 
 _NOBODY = ("/assets/", "/health")
 
 
-def cookie_name(outside: Outside) -> str:
-    """The name of the session's cookie; browsers keep `__Host-` ones from being set by a neighbour."""
-    return "__Host-wb_session" if outside.settings.secure_cookies else "wb_session"
+def cookie_name(outside: Outside, name: str = "wb_session") -> str:
+    """A cookie's name as browsers see it; they keep `__Host-` ones from being set by a neighbour."""
+    return f"__Host-{name}" if outside.settings.secure_cookies else name
 
 
 def set_session_cookie(response: Response, outside: Outside, secret: str) -> None:
@@ -74,4 +75,12 @@ def _identify(request: Request, bearer: str) -> Identity | None:
         request.state.caller = caller_of(request, identity, None)
         if identity.session_secret:
             request.state.csrf_token = lambda: csrf_token(identity.session_secret, secrets.token_hex(8))
+        request.state.still_signed_in = lambda: _still(outside, identity, bearer)
     return identity
+
+
+def _still(outside: Outside, identity: Identity, bearer: str) -> bool:
+    """Asked again while a stream stays open: a session or token that ended must end it."""
+    if identity.session_secret:
+        return holds(outside, identity.session_secret)
+    return identify_token(outside, bearer) is not None

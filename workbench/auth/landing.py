@@ -9,7 +9,9 @@ from workbench.auth.domain import Permission
 
 
 def landing_for(caller: Caller) -> str:
-    """The first page of somebody: their projects, or their work where that is all they have."""
+    """The first page of somebody: their projects or their supplier, or their work where that is all."""
+    if caller.may(Permission.OWN_SUPPLIER_READ) and caller.identity and caller.identity.supplier_id:
+        return "/supplier"
     return "/projects" if caller.may(Permission.PROJECTS_READ) else "/work"
 
 

@@ -1,252 +1,267 @@
-"""Pages for signing in and out, one's own account, and users."""
+"""Pages for signing in and out, with a password, a code or a provider."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
-from workbench.auth import service, store
+from integrations.oidc.errors import OidcError, ProviderUnavailable
+from integrations.oidc.interface import Attempt
+from workbench.auth import account_pages, provider_sign_in, second_factor, service, sessions, user_pages
 from workbench.auth.access import Caller, public, require
-from workbench.auth.domain import ROLE_TITLES, Permission, Role, browser_name, digest
-from workbench.auth.identify import cookie_name, set_session_cookie
+from workbench.auth.domain import Permission, digest
+from workbench.auth.entering import PENDING, PROVIDER, drop, enter, keep, kept
+from workbench.auth.identify import cookie_name
 from workbench.auth.landing import landing_for, safe_path
-from workbench.errors import NotFound, WorkbenchError
-from workbench.web.current import Out, RowId
+from workbench.auth.provider_sign_in import Door
+from workbench.errors import NotFound, NotSignedIn, WorkbenchError
+from workbench.outside import Outside
+from workbench.web.current import Out
 from workbench.web.render import page, redirect
+from workbench.web.senders import client_address
 
 router = APIRouter()
+router.include_router(account_pages.router)
+router.include_router(user_pages.router)
+Anybody = Annotated[Caller, public()]
 
 
 @router.get("/sign-in")
 def sign_in_page(
     request: Request,
+    caller: Anybody,
     next: str = "",  # noqa: A002 - the name in the address
-    caller: Caller = public(),
 ) -> Response:
-    """The form for signing in."""
+    """The form for signing in, and a button for each provider."""
     if caller.identity is not None:
         return redirect(request, safe_path(next) or landing_for(caller))
-    return page(request, "auth/sign_in.html", email="", next=safe_path(next), problem="")
+    return _door(request, onward=safe_path(next))
+
+
+def _door(
+    request: Request,
+    *,
+    onward: str = "",
+    email: str = "",
+    problem: str = "",
+    status: int = 200,
+    wait_s: Any = None,
+) -> Response:
+    doors: dict[str, Door] = request.app.state.doors
+    return page(
+        request,
+        "auth/sign_in.html",
+        status=status,
+        headers={"Retry-After": str(wait_s)} if wait_s is not None else None,
+        email=email,
+        next=onward,
+        problem=problem,
+        doors=doors,
+    )
 
 
 @router.post("/sign-in")
 def sign_in(
     request: Request,
     outside: Out,
-    email: Annotated[str, Form()],
-    password: Annotated[str, Form()],
+    email: Annotated[str, Form(max_length=254)],
+    password: Annotated[str, Form(max_length=1000)],
+    caller: Anybody,  # noqa: ARG001 - the check is what is wanted
     next: Annotated[str, Form()] = "",  # noqa: A002 - the name in the form
-    caller: Caller = public(),
 ) -> Response:
-    """A new session; the one that the browser had ends."""
-    address = request.client.host if request.client else ""
+    """A new session, or the question for a code; the session that the browser had ends."""
+    onward = safe_path(next)
     try:
-        secret = service.sign_in(
-            outside,
-            request.app.state.throttles,
-            email=email,
-            password=password,
-            address=address,
-            browser=request.headers.get("user-agent", ""),
+        proven = service.check_password(
+            outside, email=email, password=password, address=client_address(request)
         )
     except WorkbenchError as problem:
-        return page(
-            request,
-            "auth/sign_in.html",
-            status=problem.status,
-            email=email,
-            next=safe_path(next),
-            problem=str(problem),
+        wait_s = getattr(problem, "retry_after_s", None)
+        return _door(
+            request, onward=onward, email=email, problem=str(problem), status=problem.status, wait_s=wait_s
         )
-    if caller.identity is not None:
-        with outside.db.write() as session:
-            service.close_session(session, outside, caller.user_id, caller.known.session_secret)
-    response = redirect(request, safe_path(next) or "/")
-    set_session_cookie(response, outside, secret)
+    return enter(
+        request,
+        outside,
+        proven.user_id,
+        how="password",
+        failed_before=proven.failed_before,
+        onward=onward or "/",
+    )
+
+
+@router.get("/sign-in/code")
+def code_page(request: Request, outside: Out, caller: Anybody) -> Response:  # noqa: ARG001 - the check is what is wanted
+    """The form for a code of the authenticator app."""
+    try:
+        kept(request, outside, PENDING)
+    except NotSignedIn:
+        return redirect(request, "/sign-in")
+    return page(request, "auth/code.html", problem="")
+
+
+@router.post("/sign-in/code")
+def give_code(
+    request: Request,
+    outside: Out,
+    code: Annotated[str, Form(max_length=100)],
+    caller: Anybody,  # noqa: ARG001 - the check is what is wanted
+) -> Response:
+    """In, with a right code."""
+    try:
+        pending = kept(request, outside, PENDING)
+    except NotSignedIn as late:
+        return _door(request, problem=str(late), status=401)
+    user_id = int(pending["user"])
+    try:
+        left = second_factor.check(outside, user_id, code)
+    except WorkbenchError as problem:
+        return page(request, "auth/code.html", status=problem.status, problem=str(problem))
+    used_recovery = len(code.strip()) > len("000 000")
+    words = f"That recovery code is used up; {left} are left." if used_recovery else ""
+    return enter(
+        request,
+        outside,
+        user_id,
+        how=pending["how"],
+        strong=True,
+        failed_before=int(pending["failed"]),
+        onward=safe_path(pending["onward"]) or "/",
+        notice=words,
+    )
+
+
+@router.get("/sign-in/with/{name}")
+def begin_with_provider(
+    request: Request,
+    outside: Out,
+    name: str,
+    caller: Anybody,
+    next: str = "",  # noqa: A002 - the name in the address
+    link: bool = False,
+) -> Response:
+    """Off to the provider, with something to bring back; `link`: for the account that is signed in."""
+    door = _door_of(request, name)
+    linked = caller.known.session_secret if link else ""
+    try:
+        address, attempt = door.provider.begin(f"{_own_address(request, outside)}/sign-in/with/{name}/back")
+    except OidcError as problem:
+        return _refused(request, problem)
+    response = RedirectResponse(address, 303)
+    values = {
+        "provider": name,
+        "state": attempt.state,
+        "nonce": attempt.nonce,
+        "verifier": attempt.verifier,
+        "redirect_uri": attempt.redirect_uri,
+        "onward": safe_path(next),
+        "link": digest(linked).hex() if linked else "",
+    }
+    keep(response, outside, PROVIDER, values)
     return response
+
+
+@router.get("/sign-in/with/{name}/back")
+def back_from_provider(request: Request, outside: Out, name: str, caller: Anybody) -> Response:
+    """In, where the provider vouches for somebody who may come in."""
+    door = _door_of(request, name)
+    try:
+        response = _come_back(request, outside, door, caller)
+    except (OidcError, WorkbenchError) as problem:
+        response = _refused(request, problem)
+    drop(response, outside, PROVIDER)
+    return response
+
+
+def _come_back(request: Request, outside: Outside, door: Door, caller: Caller) -> Response:
+    values = kept(request, outside, PROVIDER)
+    if values["provider"] != door.chosen.name:
+        raise NotSignedIn("this answer is from another provider than the one you chose; start again")
+    attempt = Attempt(
+        state=values["state"],
+        nonce=values["nonce"],
+        verifier=values["verifier"],
+        redirect_uri=values["redirect_uri"],
+    )
+    person = door.provider.finish(attempt, request.query_params, now=outside.now())
+    if values["link"]:
+        known = caller.known
+        if digest(known.session_secret).hex() != values["link"]:
+            raise NotSignedIn("linking was begun in another session; start again from your account page")
+        with outside.db.write() as session:
+            provider_sign_in.link_person(session, outside, door.chosen, person, known.user_id)
+        return redirect(request, "/account", notice=f"You can sign in with {door.title} from now on.")
+    with outside.db.write() as session:
+        user_id = provider_sign_in.user_of_person(session, outside, door.chosen, person)
+    strong = door.chosen.trust_as_second_factor
+    onward = safe_path(values["onward"]) or "/"
+    return enter(request, outside, user_id, how=door.chosen.name, strong=strong, onward=onward)
+
+
+def _refused(request: Request, problem: Exception) -> Response:
+    status = 503 if isinstance(problem, ProviderUnavailable) else getattr(problem, "status", 401)
+    return _door(request, problem=str(problem), status=status)
+
+
+def _door_of(request: Request, name: str) -> Door:
+    found: Door | None = request.app.state.doors.get(name)
+    if found is None:
+        raise NotFound("there is no such provider here; go back to the page for signing in")
+    return found
+
+
+def _own_address(request: Request, outside: Outside) -> str:
+    # The host of a request was checked against the names that are ours (`web.middleware.Hosts`).
+    return outside.settings.public_url.rstrip("/") or str(request.base_url).rstrip("/")
 
 
 @router.post("/sign-out")
-def sign_out(request: Request, outside: Out, caller: Caller = require(Permission.ACCOUNT)) -> Response:
+def sign_out(
+    request: Request, outside: Out, caller: Annotated[Caller, require(Permission.ACCOUNT)]
+) -> Response:
     """Ends this session."""
     with outside.db.write() as session:
-        service.close_session(session, outside, caller.user_id, caller.known.session_secret)
+        sessions.close_session(session, outside, caller.user_id, caller.known.session_secret)
     response = redirect(request, "/sign-in", notice="You are signed out.")
-    response.delete_cookie(
-        cookie_name(outside), path="/", secure=outside.settings.secure_cookies, httponly=True
-    )
+    drop(response, outside, "wb_session")
+    # Pages and pictures that a next person at this machine could find.
+    response.headers["Clear-Site-Data"] = '"cache"'
     return response
 
 
-@router.get("/account")
-def account(request: Request, outside: Out, caller: Caller = require(Permission.ACCOUNT)) -> Response:
-    """One's own sessions, tokens and password."""
-    return _account(request, outside, caller)
+@router.get("/reset/{token}")
+def reset_page(request: Request, outside: Out, token: str, caller: Anybody) -> Response:  # noqa: ARG001 - the check is what is wanted
+    """Where somebody with a link sets their password."""
+    return _reset(request, outside, token)
 
 
-def _account(
-    request: Request,
-    outside: Out,
-    caller: Caller,
-    *,
-    new_token: str = "",
-    problem: str = "",
-    status: int = 200,
+def _reset(
+    request: Request, outside: Outside, token: str, *, problem: str = "", status: int = 200
 ) -> Response:
     with outside.db.read() as session:
-        sessions = store.live_sessions(session, caller.user_id, outside.now())
-        tokens = store.tokens_of(session, caller.user_id)
-    return page(
-        request,
-        "auth/account.html",
-        status=status,
-        caller=caller,
-        role_titles=ROLE_TITLES,
-        sessions=sessions,
-        browser_name=browser_name,
-        this_session=digest(caller.known.session_secret),
-        tokens=tokens,
-        new_token=new_token,
-        problem=problem,
-    )
+        email = service.email_of_link(session, outside, token)
+    return page(request, "auth/reset.html", status=status, email=email, token=token, problem=problem)
 
 
-@router.post("/account/password")
-def change_password(
+@router.post("/reset/{token}")
+def reset(
     request: Request,
     outside: Out,
-    old: Annotated[str, Form()],
-    new: Annotated[str, Form()],
-    caller: Caller = require(Permission.ACCOUNT),
+    token: str,
+    new: Annotated[str, Form(max_length=1000)],
+    caller: Anybody,  # noqa: ARG001 - the check is what is wanted
 ) -> Response:
-    """Another password; every other session ends."""
+    """Sets the password; they sign in with it next."""
     try:
-        service.change_password(outside, caller.user_id, old, new, keep=caller.known.session_secret)
+        service.reset_password(outside, token, new)
+    except NotFound:
+        raise
     except WorkbenchError as problem:
-        return _account(request, outside, caller, problem=str(problem), status=problem.status)
-    return redirect(request, "/account", notice="The password is changed; other browsers are signed out.")
-
-
-@router.post("/account/sessions/{session_id}/revoke")
-def revoke_session(
-    request: Request, outside: Out, session_id: str, caller: Caller = require(Permission.ACCOUNT)
-) -> Response:
-    """Ends one of one's own sessions."""
-    try:
-        wanted = bytes.fromhex(session_id)
-    except ValueError:
-        raise NotFound("there is no such session of yours") from None
-    with outside.db.write() as session:
-        store.revoke_sessions(session, caller.user_id, outside.now(), only=wanted)
-    return redirect(request, "/account", notice="That browser is signed out.")
-
-
-@router.post("/account/tokens")
-def create_token(
-    request: Request,
-    outside: Out,
-    name: Annotated[str, Form()],
-    days: Annotated[int, Form(ge=1, le=3650)] = 90,
-    reading: Annotated[str, Form()] = "",
-    caller: Caller = require(Permission.ACCOUNT),
-) -> Response:
-    """A new token, shown this once."""
-    scopes = [str(one) for one in Permission if one.endswith(".read")] if reading else None
-    with outside.db.write() as session:
-        token = service.create_token(session, outside, caller.user_id, name=name, scopes=scopes, days=days)
-    return _account(request, outside, caller, new_token=token)
-
-
-@router.post("/account/tokens/{token_id}/revoke")
-def revoke_token(
-    request: Request, outside: Out, token_id: RowId, caller: Caller = require(Permission.ACCOUNT)
-) -> Response:
-    """Ends one of one's own tokens."""
-    with outside.db.write() as session:
-        store.revoke_token(session, caller.user_id, token_id, outside.now())
-    return redirect(request, "/account", notice="The token no longer works.")
-
-
-@router.get("/users")
-def users(request: Request, outside: Out, caller: Caller = require(Permission.USERS_EDIT)) -> Response:
-    """Everybody who signs in here."""
-    return _users(request, outside, caller)
-
-
-def _users(
-    request: Request,
-    outside: Out,
-    caller: Caller,
-    *,
-    problem: str = "",
-    given: dict[str, str] | None = None,
-    status: int = 200,
-) -> Response:
-    with outside.db.read() as session:
-        found = store.users(session)
-        roles = store.all_roles(session)
-    return page(
-        request,
-        "auth/users.html",
-        status=status,
-        users=found,
-        roles=roles,
-        role_titles=ROLE_TITLES,
-        me=caller.user_id,
-        problem=problem,
-        given=given or {},
+        return _reset(request, outside, token, problem=str(problem), status=problem.status)
+    response = redirect(request, "/sign-in", notice="The password is set; sign in with it.")
+    response.delete_cookie(
+        cookie_name(outside), path="/", httponly=True, samesite="lax", secure=outside.settings.secure_cookies
     )
-
-
-@router.post("/users")
-def create_user(
-    request: Request,
-    outside: Out,
-    email: Annotated[str, Form()],
-    name: Annotated[str, Form()],
-    password: Annotated[str, Form()],
-    role: Annotated[str, Form()] = Role.VIEWER,
-    caller: Caller = require(Permission.USERS_EDIT),
-) -> Response:
-    """A new user."""
-    try:
-        hashed = service.password_hash_of(password)
-        with outside.db.write() as session:
-            service.create_user_hashed(
-                session, outside, email=email, name=name, password_hash=hashed, role=role
-            )
-    except WorkbenchError as problem:
-        given = {"email": email, "name": name, "role": role}
-        return _users(request, outside, caller, problem=str(problem), given=given, status=problem.status)
-    return redirect(request, "/users", notice=f"{email} can sign in now; tell them the password yourself.")
-
-
-@router.post("/users/{user_id}/role")
-def change_role(
-    request: Request,
-    outside: Out,
-    user_id: RowId,
-    role: Annotated[str, Form()],
-    caller: Caller = require(Permission.USERS_EDIT),  # noqa: ARG001 - the check is what is wanted
-) -> Response:
-    """Another role everywhere."""
-    with outside.db.write() as session:
-        service.change_role(session, outside, user_id, role)
-    return redirect(request, "/users", notice="The role is changed.")
-
-
-@router.post("/users/{user_id}/active")
-def set_active(
-    request: Request,
-    outside: Out,
-    user_id: RowId,
-    active: Annotated[bool, Form()],
-    caller: Caller = require(Permission.USERS_EDIT),  # noqa: ARG001 - the check is what is wanted
-) -> Response:
-    """Lets a user in again, or ends their access."""
-    with outside.db.write() as session:
-        service.set_active(session, outside, user_id, active=active)
-    words = "They can sign in again." if active else "They can no longer sign in; their sessions ended."
-    return redirect(request, "/users", notice=words)
+    return response

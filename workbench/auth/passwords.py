@@ -1,20 +1,26 @@
-"""Passwords as argon2id, two at a time, and a brake on guessing them."""
+"""Passwords as argon2id, two at a time, and which ones are too well known."""
 
 from __future__ import annotations
 
+import re
+import secrets
 import threading
-import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 from pwdlib import PasswordHash
 
-from workbench.errors import TooMany
+from workbench.auth.common_passwords import COMMON
+from workbench.auth.domain import checked_password
+from workbench.errors import InvalidInput, TooMany
 
 # Each hash takes 64 MiB and most of a core: more at once would let strangers fill the machine.
 _PLACES = threading.BoundedSemaphore(2)
-_LONGEST_MEMORY = 10_000
+# Who waits holds a thread that pages need: a crowd is sent away instead.
+_WAITING = threading.BoundedSemaphore(8)
+_LONGEST_WAIT_S = 10.0
+_LEAST_DISTINCT = 4
 
 
 @cache
@@ -24,61 +30,59 @@ def _hasher() -> PasswordHash:
 
 @cache
 def _nobody() -> str:
-    return _hasher().hash("the password of nobody at all")
+    return _hasher().hash(secrets.token_hex(32))
+
+
+@contextmanager
+def _place() -> Iterator[None]:
+    if not _WAITING.acquire(blocking=False):
+        raise _crowded()
+    try:
+        if not _PLACES.acquire(timeout=_LONGEST_WAIT_S):
+            raise _crowded()
+        try:
+            yield
+        finally:
+            _PLACES.release()
+    finally:
+        _WAITING.release()
+
+
+def _crowded() -> TooMany:
+    return TooMany("many people are signing in right now; try again in a few seconds", retry_after_s=5)
+
+
+def uncommon_password(given: str, *, about: str = "") -> str:
+    """The password, if it is long enough and nobody would guess it first.
+
+    Args:
+        given: The password.
+        about: The owner's e-mail address: no part of a password that holds.
+
+    Raises:
+        InvalidInput: It is too short, far too long, well known, or made of the owner's address.
+    """
+    checked_password(given)
+    plain = given.casefold()
+    core = re.sub(r"[\W\d_]+$", "", re.sub(r"^[\W\d_]+", "", plain))
+    name = about.partition("@")[0].casefold()
+    known = plain in COMMON or core in COMMON or plain.isdigit()
+    if known or len(set(plain)) < _LEAST_DISTINCT or plain == about.casefold() or (name and core == name):
+        raise InvalidInput(
+            "this password is among the first that are tried; choose another, such as four words"
+        )
+    return given
 
 
 def hash_password(password: str) -> str:
     """The password as it is stored."""
-    with _PLACES:
+    with _place():
         return _hasher().hash(password)
 
 
 def password_fits(password: str, stored: str | None) -> bool:
     """Whether the password is the one stored; takes as long for nobody (None) as for somebody."""
     against = stored or _nobody()
-    with _PLACES:
+    with _place():
         fits = _hasher().verify(password, against)
-    return fits and stored is not None
-
-
-class Throttle:
-    """Counts failures per name; too many in a window lock that name until the window has passed."""
-
-    def __init__(
-        self, most: int, window_s: float = 900.0, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._most = most
-        self._window_s = window_s
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._failures: dict[str, deque[float]] = {}
-
-    def check(self, name: str) -> None:
-        """Lets pass who has not failed too often.
-
-        Raises:
-            TooMany: They have; says when to try again.
-        """
-        with self._lock:
-            failures = self._recent(name)
-            if len(failures) >= self._most:
-                wait = int((failures[0] + self._window_s - self._clock()) // 60) + 1
-                raise TooMany(f"too many failed tries; wait {wait} min and try again")
-
-    def failed(self, name: str) -> None:
-        """Remembers a failure."""
-        with self._lock:
-            if len(self._failures) >= _LONGEST_MEMORY:
-                self._failures = {key: kept for key in list(self._failures) if (kept := self._recent(key))}
-            self._recent(name).append(self._clock())
-
-    def succeeded(self, name: str) -> None:
-        """Forgets the failures of a name."""
-        with self._lock:
-            self._failures.pop(name, None)
-
-    def _recent(self, name: str) -> deque[float]:
-        failures = self._failures.setdefault(name, deque(maxlen=self._most))
-        while failures and failures[0] <= self._clock() - self._window_s:
-            failures.popleft()
-        return failures
+    return fits and bool(stored)

@@ -1,48 +1,60 @@
-"""Users, sessions and tokens: who is who, and for how long."""
+"""Users: who they are, what they are, and how they prove it with a password."""
 
 from __future__ import annotations
 
-import hmac
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy.orm import Session
 
-from workbench.auth import store
+from workbench.activity.store import record
+from workbench.auth import brakes, sessions, store
 from workbench.auth.domain import (
     DEFAULT_ROLES,
     EVERYWHERE,
     Identity,
-    Permission,
     Role,
     checked_email,
-    checked_password,
     checked_role,
     digest,
 )
-from workbench.auth.passwords import Throttle, hash_password, password_fits
-from workbench.auth.tables import MembershipRow, PermissionRow, SessionRow, TokenRow, UserRow
-from workbench.errors import AlreadyExists, InvalidInput, NotSignedIn, WrongState
+from workbench.auth.passwords import hash_password, password_fits, uncommon_password
+from workbench.auth.sessions import close_session, identify_session, open_session
+from workbench.auth.tables import MembershipRow, PermissionRow, ResetLinkRow, UserRow
+from workbench.auth.tokens import create_token, identify_token
+from workbench.errors import AlreadyExists, InvalidInput, NotFound, NotSignedIn, TooMany, WrongState
+from workbench.incidents.store import heal_incident, report_incident
 from workbench.outside import Outside
 
-SEEN_EVERY = timedelta(minutes=5)
-_TOKEN_PARTS = 3
+RESET_HOLDS = timedelta(hours=2)
+INVITED_HOLDS = timedelta(days=7)
+__all__ = [
+    "close_session",
+    "create_token",
+    "identify_session",
+    "identify_token",
+    "open_session",
+]
 
 
 @dataclass(frozen=True)
-class Throttles:
-    """The brakes on signing in: by address of e-mail and by address of the network."""
+class Proven:
+    """Somebody who gave the right password; `failed_before`: tries that were wrong since the last time."""
 
-    email: Throttle = field(default_factory=lambda: Throttle(8))
-    address: Throttle = field(default_factory=lambda: Throttle(40))
+    user_id: int
+    failed_before: int = 0
 
 
 def ensure_roles(session: Session) -> None:
-    """Fills the table of roles from the code's default while it is empty."""
-    if session.get(PermissionRow, (Role.ADMIN, Permission.ACCOUNT)) is None:
-        for role, granted in DEFAULT_ROLES.items():
-            session.add_all(PermissionRow(role=role, permission=permission) for permission in sorted(granted))
-        session.flush()
+    """Adds to the table of roles what is new in this release; what somebody took away stays away."""
+    known = store.permissions_offered(session)
+    for role, granted in DEFAULT_ROLES.items():
+        for permission in sorted(granted):
+            if (role, permission) not in known and session.get(PermissionRow, (role, permission)) is None:
+                session.add(PermissionRow(role=role, permission=permission))
+    store.note_offered(session, known)
+    session.flush()
 
 
 def create_user(
@@ -54,6 +66,7 @@ def create_user(
     password: str,
     role: str,
     project_id: int = EVERYWHERE,
+    by: str = "machine",
 ) -> UserRow:
     """A new user with one role.
 
@@ -69,19 +82,20 @@ def create_user(
         outside,
         email=email,
         name=name,
-        password_hash=password_hash_of(password),
+        password_hash=password_hash_of(password, about=email),
         role=role,
         project_id=project_id,
+        by=by,
     )
 
 
-def password_hash_of(password: str) -> str:
-    """The password as it is stored.
+def password_hash_of(password: str, *, about: str = "") -> str:
+    """The password of the user with the e-mail address `about`, as it is stored.
 
     Raises:
-        InvalidInput: It is too short.
+        InvalidInput: It is too short, or among the first that are tried.
     """
-    return hash_password(checked_password(password))
+    return hash_password(uncommon_password(password, about=about))
 
 
 def create_user_hashed(
@@ -93,8 +107,9 @@ def create_user_hashed(
     password_hash: str,
     role: str,
     project_id: int = EVERYWHERE,
+    by: str = "machine",
 ) -> UserRow:
-    """A new user, with the password hashed already; see `create_user`."""
+    """A new user, with the password hashed already; empty for somebody who has none yet."""
     email = checked_email(email)
     checked_role(role)
     if store.user_by_email(session, email) is not None:
@@ -108,44 +123,99 @@ def create_user_hashed(
     )
     session.add(user)
     session.flush()
-    grant(session, outside, user.id, role, project_id)
+    after = {"email": email, "role": role, "project": project_id or None}
+    _record(session, outside, by, "user.created", user.id, after=after)
+    _add_role(session, outside, user.id, role, project_id)
     return user
 
 
-def grant(session: Session, outside: Outside, user_id: int, role: str, project_id: int = EVERYWHERE) -> None:
+def grant(
+    session: Session,
+    outside: Outside,
+    user_id: int,
+    role: str,
+    project_id: int = EVERYWHERE,
+    *,
+    by: str = "machine",
+) -> None:
     """Gives a user a role; nothing happens where they have it."""
     if checked_role(role) not in store.roles_of(session, user_id).get(project_id, frozenset()):
-        session.add(
-            MembershipRow(user_id=user_id, project_id=project_id, role=role, created_at=outside.now())
+        _add_role(session, outside, user_id, role, project_id)
+        after = {"role": role, "project": project_id or None}
+        _record(session, outside, by, "user.role_granted", user_id, after=after)
+
+
+def _add_role(session: Session, outside: Outside, user_id: int, role: str, project_id: int) -> None:
+    if role not in {Role.ANNOTATOR, Role.SUPPLIER_LEAD} and store.supplier_of(session, user_id) is not None:
+        raise WrongState("a supplier's lead may have no role that sees more than their supplier")
+    session.add(
+        MembershipRow(
+            user_id=user_id, project_id=project_id, role=checked_role(role), created_at=outside.now()
         )
-        session.flush()
+    )
+    session.flush()
 
 
-def change_role(session: Session, outside: Outside, user_id: int, role: str) -> None:
-    """Gives a user one role everywhere, in place of those they had everywhere.
+def change_role(
+    session: Session,
+    outside: Outside,
+    user_id: int,
+    role: str,
+    *,
+    by: str = "machine",
+    keep: bytes | None = None,
+) -> None:
+    """Gives a user one role everywhere, in place of those they had; their sessions end.
+
+    Args:
+        session: A writing session.
+        outside: Clock.
+        user_id: Whose role.
+        role: The new one.
+        by: Who changes it.
+        keep: A session that goes on, because its owner changes their own role.
 
     Raises:
         WrongState: They are the last admin.
     """
     user = store.find_user(session, user_id)
+    before = store.roles_of(session, user_id).get(EVERYWHERE, frozenset())
+    if before == {checked_role(role)}:
+        return
     _keep_an_admin(session, user, role)
     for row in session.query(MembershipRow).filter_by(user_id=user_id, project_id=EVERYWHERE):
         session.delete(row)
     session.flush()
-    grant(session, outside, user_id, role)
+    _add_role(session, outside, user_id, role, EVERYWHERE)
+    _record(
+        session,
+        outside,
+        by,
+        "user.role_changed",
+        user_id,
+        before={"roles": sorted(before)},
+        after={"roles": [role]},
+    )
+    sessions.end_sessions(session, outside, user_id, by=by, keep=keep)
 
 
-def set_active(session: Session, outside: Outside, user_id: int, *, active: bool) -> None:
+def set_active(
+    session: Session, outside: Outside, user_id: int, *, active: bool, by: str = "machine"
+) -> None:
     """Lets a user in, or ends their access at once.
 
     Raises:
         WrongState: They are the last admin.
     """
     user = store.find_user(session, user_id)
+    if user.active == active:
+        return
     if not active:
         _keep_an_admin(session, user, "")
-        store.revoke_sessions(session, user_id, outside.now())
+        sessions.end_sessions(session, outside, user_id, by=by)
     user.active = active
+    verb = "user.activated" if active else "user.deactivated"
+    _record(session, outside, by, verb, user_id)
 
 
 def _keep_an_admin(session: Session, user: UserRow, new_role: str) -> None:
@@ -154,147 +224,165 @@ def _keep_an_admin(session: Session, user: UserRow, new_role: str) -> None:
         raise WrongState(f"{user.email} is the last admin; make somebody else an admin first")
 
 
-def change_password(outside: Outside, user_id: int, old: str, new: str, *, keep: str) -> None:
-    """Sets another password and ends every session but the one with the secret `keep`.
+def confirm_password(outside: Outside, user_id: int, given: str, *, address: str = "") -> None:
+    """Nothing, where a signed-in user gives their present password again; also where they have none.
 
     Raises:
-        InvalidInput: The old one is wrong, or the new one too short.
+        InvalidInput: It is not right.
+        TooMany: Too many were not.
     """
     with outside.db.read() as session:
-        stored = store.find_user(session, user_id).password_hash
-    if not password_fits(old, stored):
-        raise InvalidInput("the present password is not right")
-    hashed = password_hash_of(new)
-    with outside.db.write() as session:
-        store.find_user(session, user_id).password_hash = hashed
-        store.revoke_sessions(session, user_id, outside.now(), keep=digest(keep))
+        user = store.find_user(session, user_id)
+    if not user.password_hash:
+        return
+    try:
+        check_password(outside, email=user.email, password=given, address=address)
+    except NotSignedIn:
+        raise InvalidInput("the present password is not right") from None
 
 
-def sign_in(
-    outside: Outside, throttles: Throttles, *, email: str, password: str, address: str, browser: str
-) -> str:
-    """The secret of a new session.
+def change_password(outside: Outside, identity: Identity, old: str, new: str, *, address: str = "") -> str:
+    """The secret of a new session in place of this one, after another password was set; all others end.
 
     Raises:
-        NotSignedIn: E-mail or password is wrong; the same words for an unknown address.
+        InvalidInput: The old one is wrong, or the new one too short or too well known.
+        TooMany: Too many old ones were wrong.
+    """
+    confirm_password(outside, identity.user_id, old, address=address)
+    hashed = password_hash_of(new, about=identity.email)
+    with outside.db.write() as session:
+        store.find_user(session, identity.user_id).password_hash = hashed
+        _record(session, outside, identity.email, "user.password_changed", identity.user_id)
+        keep = digest(identity.session_secret)
+        sessions.end_sessions(session, outside, identity.user_id, by=identity.email, keep=keep)
+        return sessions.renew(session, outside, identity)
+
+
+def check_password(outside: Outside, *, email: str, password: str, address: str) -> Proven:
+    """Who has this e-mail address and password.
+
+    Raises:
+        NotSignedIn: One of them is wrong; the same words, and the same time, for an unknown address.
         TooMany: Too many failed tries.
     """
     email = email.strip().lower()
-    throttles.email.check(email)
-    throttles.address.check(address)
-    with outside.db.read() as session:
-        user = store.user_by_email(session, email)
-    fits = password_fits(password, user.password_hash if user is not None else None)
-    if user is None or not fits or not user.active:
-        throttles.email.failed(email)
-        throttles.address.failed(address)
-        raise NotSignedIn("e-mail or password is not right")
-    throttles.email.succeeded(email)
+    names: brakes.Names = [(brakes.PAIR, f"{email}|{address}")]
+    names += [(brakes.ADDRESS, address)] if address else []
     with outside.db.write() as session:
-        return open_session(session, outside, user.id, browser=browser)
-
-
-def open_session(session: Session, outside: Outside, user_id: int, *, browser: str) -> str:
-    """The secret of a new session of a user, for the cookie; only its hash is stored."""
-    secret = outside.random_bytes(32).hex()
-    now = outside.now()
-    session.add(
-        SessionRow(
-            id_sha256=digest(secret),
-            user_id=user_id,
-            created_at=now,
-            expires_at=now + timedelta(hours=outside.settings.session_hours),
-            seen_at=now,
-            browser=browser[:200],
-        )
-    )
-    session.flush()
-    return secret
-
-
-def close_session(session: Session, outside: Outside, user_id: int, secret: str) -> None:
-    """Ends a session."""
-    store.revoke_sessions(session, user_id, outside.now(), only=digest(secret))
-
-
-def identify_session(outside: Outside, secret: str) -> Identity | None:
-    """Who the session with this secret belongs to; None where it does not hold."""
-    now = outside.now()
-    with outside.db.read() as session:
-        found = store.live_session(session, digest(secret), now)
-        if found is None:
-            return None
-        row, user = found
-        roles = store.roles_of(session, user.id)
-    if now - row.seen_at > SEEN_EVERY:
+        # A stranger who guesses from afar must not keep the owner out where they usually are.
+        names += [] if store.knows_address(session, email, address) else [(brakes.ACCOUNT, email)]
+        begun = brakes.count_try(session, outside.now(), names)
+        user = store.user_by_email(session, email)
+        if begun and user is not None:
+            _braked(session, outside, user, begun)
+    try:
+        fits = password_fits(password, user.password_hash if user is not None else None)
+    except TooMany:
         with outside.db.write() as session:
-            session.merge(row).seen_at = now
-    return Identity(user.id, user.name, user.email, roles, session_secret=secret)
+            for brake, name in names:
+                brakes.give_back(session, brake, name)
+        raise
+    if user is None or not fits or not user.active:
+        raise NotSignedIn("e-mail or password is not right")
+    with outside.db.write() as session:
+        failed = max(brakes.forget(session, brake, name) for brake, name in names if brake != brakes.ADDRESS)
+        if address:
+            brakes.give_back(session, brakes.ADDRESS, address)
+        heal_incident(
+            session, "sign_in_guessing", f"user:{user.id}", "the owner signed in", now=outside.now()
+        )
+    return Proven(user.id, failed)
 
 
-def create_token(
-    session: Session,
-    outside: Outside,
-    user_id: int,
-    *,
-    name: str,
-    scopes: list[str] | None = None,
-    days: int | None = 90,
+def _braked(session: Session, outside: Outside, user: UserRow, begun: set[brakes.Brake]) -> None:
+    _record(
+        session,
+        outside,
+        "sign-in",
+        "user.sign_in_braked",
+        user.id,
+        after={"failures": max(brake.free for brake in begun), "counted_by": sorted(b.kind for b in begun)},
+    )
+    if brakes.ACCOUNT in begun:
+        report_incident(
+            session,
+            "sign_in_guessing",
+            f"user:{user.id}",
+            f"somebody tries passwords of {user.email}: {brakes.ACCOUNT.free} were wrong, tries are slowed",
+            now=outside.now(),
+            remedy="ask them whether it was they; a second factor makes guessing useless",
+        )
+
+
+def make_reset_link(
+    session: Session, outside: Outside, user_id: int, *, by: str, invited: bool = False
 ) -> str:
-    """A new API token, `wb_<id>_<secret>`; it can be read this once.
-
-    Args:
-        session: A writing session.
-        outside: Clock and chance.
-        user_id: The token may do what this user may.
-        name: What it is for.
-        scopes: Permissions it is limited to; empty or None for no further limit.
-        days: How long it holds; None for ever.
+    """The token of a link with which somebody sets a password, once, within two hours; earlier links end.
 
     Raises:
-        InvalidInput: No name, or an unknown permission.
+        WrongState: They are deactivated.
     """
-    unknown = sorted(set(scopes or []) - set(Permission))
-    if unknown or not name.strip():
-        raise InvalidInput(
-            f"there is no permission {unknown[0]!r}" if unknown else "say what the token is for"
-        )
-    prefix = outside.random_bytes(4).hex()
-    secret = outside.random_bytes(32).hex()
+    user = store.find_user(session, user_id)
+    if not user.active:
+        raise WrongState(f"{user.email} is deactivated; activate them first")
+    store.forget_reset_links(session, user_id)
+    token = outside.random_bytes(32).hex()
     now = outside.now()
     session.add(
-        TokenRow(
-            prefix=prefix,
-            sha256=digest(secret),
+        ResetLinkRow(
+            sha256=digest(token),
             user_id=user_id,
-            name=name.strip()[:100],
-            scopes=sorted(scopes or []),
+            made_by=by[:254],
             created_at=now,
-            expires_at=None if days is None else now + timedelta(days=days),
+            expires_at=now + (INVITED_HOLDS if invited else RESET_HOLDS),
         )
     )
     session.flush()
-    return f"wb_{prefix}_{secret}"
+    _record(session, outside, by, "user.reset_link_made", user_id)
+    return token
 
 
-def identify_token(outside: Outside, given: str) -> Identity | None:
-    """Who a token belongs to; None where it does not hold."""
-    parts = given.split("_")
-    if len(parts) != _TOKEN_PARTS or parts[0] != "wb":
-        return None
-    now = outside.now()
+def email_of_link(session: Session, outside: Outside, token: str) -> str:
+    """The e-mail address of the user whose password the link sets.
+
+    Raises:
+        NotFound: There is no such link, or it does not hold any more.
+    """
+    user = store.reset_link_user(session, digest(token), outside.now())
+    if user is None:
+        raise NotFound("this link was used, has expired, or never was; ask an admin for a new one")
+    return user.email
+
+
+def reset_password(outside: Outside, token: str, new: str) -> None:
+    """Sets the password of a link's user; all their sessions end.
+
+    Raises:
+        NotFound: The link does not hold.
+        InvalidInput: The password is too short or too well known; the link still holds.
+    """
     with outside.db.read() as session:
-        token = store.token_by_prefix(session, parts[1])
-        if token is None or not hmac.compare_digest(token.sha256, digest(parts[2])):
-            return None
-        if token.revoked_at is not None or (token.expires_at is not None and token.expires_at <= now):
-            return None
-        user = store.find_user(session, token.user_id)
-        roles = store.roles_of(session, user.id)
-    if not user.active:
-        return None
-    if token.used_at is None or now - token.used_at > SEEN_EVERY:
-        with outside.db.write() as session:
-            session.merge(token).used_at = now
-    scopes = frozenset(token.scopes) if token.scopes else None
-    return Identity(user.id, user.name, user.email, roles, scopes=scopes)
+        email = email_of_link(session, outside, token)
+    hashed = password_hash_of(new, about=email)
+    with outside.db.write() as session:
+        email_of_link(session, outside, token)
+        user_id = store.use_reset_link(session, digest(token), outside.now())
+        assert user_id is not None
+        store.find_user(session, user_id).password_hash = hashed
+        brakes.forget(session, brakes.ACCOUNT, email)
+        _record(session, outside, email, "user.password_reset", user_id)
+        sessions.end_sessions(session, outside, user_id, by=email)
+
+
+def _record(
+    session: Session,
+    outside: Outside,
+    by: str,
+    verb: str,
+    user_id: int,
+    *,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    about = f"user:{user_id}"
+    record(session, at=outside.now(), actor=by, verb=verb, about=about, before=before, after=after)

@@ -1,4 +1,4 @@
-"""Tables of users, roles, sessions and tokens."""
+"""Tables of users, roles, sessions, tokens and what people prove themselves with."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class MembershipRow(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
     project_id: Mapped[int] = mapped_column(Id)
     role: Mapped[str] = mapped_column(String(20))
+    supplier_id: Mapped[int | None] = mapped_column(Id)
     created_at: Mapped[datetime]
 
 
@@ -58,6 +59,9 @@ class SessionRow(Base):
     seen_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
     browser: Mapped[str] = mapped_column(String(200))
+    address: Mapped[str | None] = mapped_column(String(45))
+    how: Mapped[str] = mapped_column(String(60), server_default="password")
+    strong_at: Mapped[datetime | None]
 
 
 class TokenRow(Base):
@@ -75,3 +79,67 @@ class TokenRow(Base):
     expires_at: Mapped[datetime | None]
     used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    strong: Mapped[bool | None]
+
+
+class IdentityRow(Base):
+    """A person at an OpenID Connect provider who signs in as this user: issuer and subject, never e-mail."""
+
+    __tablename__ = "user_identities"
+    __table_args__ = (UniqueConstraint("issuer", "subject"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    provider: Mapped[str] = mapped_column(String(40))
+    issuer: Mapped[str] = mapped_column(String(300))
+    subject: Mapped[str] = mapped_column(String(255))
+    email: Mapped[str] = mapped_column(String(254))
+    created_at: Mapped[datetime]
+    used_at: Mapped[datetime]
+
+
+class SecondFactorRow(Base):
+    """A user's authenticator app: its secret, encrypted, and the last time step that was used up."""
+
+    __tablename__ = "second_factors"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), primary_key=True, autoincrement=False)
+    secret_locked: Mapped[bytes] = mapped_column(LargeBinary)
+    last_step: Mapped[int] = mapped_column(Id)
+    created_at: Mapped[datetime]
+    confirmed_at: Mapped[datetime | None]
+
+
+class RecoveryCodeRow(Base):
+    """A code that stands in for the authenticator app once; only its hash is kept."""
+
+    __tablename__ = "recovery_codes"
+
+    sha256: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    created_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class ResetLinkRow(Base):
+    """A link with which somebody sets a password, once; only the hash of its token is kept."""
+
+    __tablename__ = "reset_links"
+
+    sha256: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    made_by: Mapped[str] = mapped_column(String(254))
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class BrakeRow(Base):
+    """Failed tries of one account, one address, or one account from one address."""
+
+    __tablename__ = "sign_in_brakes"
+
+    name: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    failures: Mapped[int]
+    last_at: Mapped[datetime] = mapped_column(index=True)
+    free_at: Mapped[datetime | None]

@@ -8,13 +8,14 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from integrations.errors import IntegrationError
 from models.errors import ModelError
+from workbench.cli.check import Check
+from workbench.cli.key_checks import key_file, stored_secrets
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -28,42 +29,6 @@ _LITTLE_SPACE, _NO_SPACE = 2_000_000_000, 200_000_000
 _SILENT_JOB = timedelta(minutes=5)
 _CLOCK_SLACK_S = 120
 _EARLIEST = datetime(2025, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Check:
-    """How one thing stands.
-
-    Attributes:
-        name: The thing.
-        state: `fail` keeps the workbench from working; `warn` may matter.
-        sentence: How it stands.
-        remedy: What to do; empty where nothing needs doing.
-    """
-
-    name: str
-    state: Literal["ok", "warn", "fail"]
-    sentence: str
-    remedy: str = ""
-
-    @classmethod
-    def good(cls, name: str, sentence: str) -> Check:
-        """It is as it should be."""
-        return cls(name, "ok", sentence)
-
-    @classmethod
-    def doubtful(cls, name: str, sentence: str, remedy: str) -> Check:
-        """It may matter."""
-        return cls(name, "warn", sentence, remedy)
-
-    @classmethod
-    def failed(cls, name: str, sentence: str, remedy: str) -> Check:
-        """It keeps the workbench from working."""
-        return cls(name, "fail", sentence, remedy)
-
-    def value(self) -> dict[str, str]:
-        """The check as JSON values."""
-        return asdict(self)
 
 
 def every_check(settings: Settings) -> list[Check]:
@@ -197,23 +162,6 @@ def data_folder(settings: Settings) -> Iterator[Check]:
         yield Check.good(name, words)
 
 
-def key_file(settings: Settings) -> Iterator[Check]:
-    """The key that encrypts tokens, readable by its owner alone."""
-    name = "secret key"
-    if settings.secret_key is not None:
-        yield Check.good(name, "from the environment")
-        return
-    path = settings.data_dir / "secret.key"
-    if not path.exists():
-        yield Check.doubtful(
-            name, "not made yet", "workbench init makes it; keep a copy outside the data folder"
-        )
-    elif path.stat().st_mode & 0o077:
-        yield Check.failed(name, f"others can read {path}", f"run: chmod 600 {path}")
-    else:
-        yield Check.good(name, f"{path}, for its owner alone")
-
-
 def port(settings: Settings) -> Iterator[Check]:
     """The web port: free, or answered by us."""
     name = f"port {settings.port}"
@@ -228,8 +176,17 @@ def port(settings: Settings) -> Iterator[Check]:
             return
     import httpx
 
-    with contextlib.suppress(httpx.HTTPError):
-        answer = httpx.get(f"http://{settings.host}:{settings.port}/health", timeout=3)
+    from integrations.outbound.client import outbound_client
+    from integrations.outbound.errors import OutboundRefused
+    from integrations.outbound.rules import Purpose
+    from workbench.outbound import rules_for
+
+    address, rules = settings.local_address, rules_for(settings, Purpose.LOCAL)
+    with (
+        contextlib.suppress(httpx.HTTPError, OutboundRefused),
+        outbound_client(rules, origin=address, timeout_s=3) as http,
+    ):
+        answer = http.get(f"{address}/health")
         if "application/json" in answer.headers.get("content-type", ""):
             yield Check.good(name, "a workbench answers there")
             return
@@ -271,6 +228,7 @@ def database(settings: Settings) -> Iterator[Check]:
 
     from workbench.cli.opening import require_installation, require_schema
     from workbench.db.database import Database
+    from workbench.db.server import server_of
 
     name = "database"
     try:
@@ -282,22 +240,26 @@ def database(settings: Settings) -> Iterator[Check]:
     except SQLAlchemyError as problem:
         yield _unreachable(name, problem)
         return
-    opened = Database(settings.database_url)
+    opened, what = Database(settings.database_url), ""
     try:
         with opened.read() as session:
-            if settings.database_url.startswith("sqlite"):
+            if opened.is_sqlite:
                 answer = str(session.scalar(text("PRAGMA quick_check(1)")))
                 if answer != "ok":
                     yield Check.failed(name, f"is damaged: {answer}", "put a backup back in its place")
                     return
             else:
-                session.execute(text("SELECT 1"))
-    except SQLAlchemyError as problem:
+                server = server_of(session)
+                if server.problem:
+                    yield Check.failed(name, server.problem, server.remedy)
+                    return
+                what = f"PostgreSQL {server.version}, {server.encoding}, times in {server.time_zone}: "
+    except (SQLAlchemyError, WorkbenchError) as problem:
         yield _unreachable(name, problem)
         return
     finally:
         opened.close()
-    yield Check.good(name, "reachable, of this version, not damaged")
+    yield Check.good(name, f"{what}reachable, of this version" + ("" if what else ", not damaged"))
 
 
 def _unreachable(name: str, problem: Exception) -> Check:
@@ -309,12 +271,15 @@ def _unreachable(name: str, problem: Exception) -> Check:
 def with_database(settings: Settings) -> Iterator[Check]:
     """What only the database can tell: jobs, clock, Label Studio servers."""
     from workbench.cli.opening import outside_of_command
+    from workbench.cli.tenant_checks import suppliers
 
     outside = outside_of_command(settings)
     try:
         yield from jobs(outside)
         yield from clock(outside)
+        yield from stored_secrets(outside)
         yield from servers(outside)
+        yield from suppliers(outside)
     finally:
         outside.db.close()
 

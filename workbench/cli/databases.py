@@ -51,6 +51,6 @@ def check(context: typer.Context, as_json: JsonFlag = False) -> None:
 
 
 def _shown(settings: Settings) -> str:
-    from sqlalchemy.engine import make_url
+    from workbench.db.urls import shown_address
 
-    return make_url(settings.database_url).render_as_string(hide_password=True)
+    return shown_address(settings.database_url)

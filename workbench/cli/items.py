@@ -26,33 +26,42 @@ _ENDED = {"done", "failed", "cancelled"}
 @app.command("import")
 def import_(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="CSV, JSONL or XLSX.")],
+    file: Annotated[
+        Path, typer.Argument(help="CSV, JSONL, XLSX, Parquet, or the folder of a saved dataset.")
+    ],
     project: ProjectOption,
     text: Column = "",
     id_: Annotated[str, typer.Option("--id", help="Column with the owner's id.")] = "",
     language: Column = "",
+    region: Column = "",
     reference: Column = "",
+    split: Annotated[str, typer.Option(help="Part of a dataset with several: train, test …")] = "",
+    leave_out: Annotated[
+        list[str] | None, typer.Option("--leave-out", help="Column that is not kept; may be repeated.")
+    ] = None,
     wait: Wait = True,
     as_json: JsonFlag = False,
 ) -> None:
     """Bring a file's rows in; rows that are there already are left alone."""
     from workbench.items.reading.detect import ColumnMapping, preview
     from workbench.items.service import start_import
-    from workbench.items.uploads.files import save_upload
+    from workbench.items.uploads.files import opened_source, save_upload
     from workbench.projects.store import find_project
 
-    if not file.is_file():
+    if not file.exists():
         raise NotFound(f"there is no file {file}; check the name and the folder")
     with opened(context) as outside:
         with outside.db.read() as session:
             project_id = find_project(session, project).id
-        with file.open("rb") as stream:
+        with opened_source(file) as stream:
             path = save_upload(outside, project_id, file.name, stream)
-        seen = preview(path, file.name)
-        given = {"text": text, "external_id": id_, "language": language, "reference": reference}
-        mapping = ColumnMapping.of(
-            {**seen.mapping.document(), **{key: one for key, one in given.items() if one}}
-        )
+        seen = preview(path, file.name, split=split)
+        given = {
+            "text": text, "external_id": id_, "language": language, "region": region, "reference": reference,
+            "split": split, "left_out": leave_out,
+        }  # fmt: skip
+        guessed = {key: one for key, one in seen.mapping.document().items() if one not in (leave_out or [])}
+        mapping = ColumnMapping.of({**guessed, **{key: one for key, one in given.items() if one}})
         with outside.db.write() as session:
             _, job_id = start_import(
                 outside, session, project_id, path, file.name, mapping, caller(), seen=seen
@@ -64,7 +73,9 @@ def import_(
 def export(
     context: typer.Context,
     project: ProjectOption,
-    format_: Annotated[str, typer.Option("--format", help="jsonl, csv or parquet.")] = "jsonl",
+    format_: Annotated[
+        str, typer.Option("--format", help="jsonl, csv, parquet, datasets or ls-json.")
+    ] = "jsonl",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Copy the file there.")] = None,
     wait: Wait = True,
     as_json: JsonFlag = False,
@@ -132,3 +143,55 @@ def _lines(job: dict[str, Any]) -> list[str]:
     if isinstance(job["result"], dict):
         lines += [f"  {name.replace('_', ' ')}: {value}" for name, value in job["result"].items()]
     return lines
+
+
+@app.command()
+def recall(
+    context: typer.Context,
+    ids: Annotated[list[str], typer.Argument(help="Opaque ids of the items.")],
+    project: ProjectOption,
+    reason: Annotated[str, typer.Option(help="Why, for the items' history.")] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Take items back from people; the policy decides once more. Answers that came are kept."""
+    _recall(context, ids, project, pool="", stage="label", reason=reason, as_json=as_json)
+
+
+@app.command()
+def reroute(
+    context: typer.Context,
+    ids: Annotated[list[str], typer.Argument(help="Opaque ids of the items.")],
+    project: ProjectOption,
+    pool: Annotated[str, typer.Option(help="Key of the pool that labels them instead.")],
+    stage: Annotated[str, typer.Option(help="label, review or adjudicate.")] = "label",
+    reason: Annotated[str, typer.Option(help="Why, for the items' history.")] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Take items back from people and send them to another pool. Answers that came are kept."""
+    _recall(context, ids, project, pool=pool, stage=stage, reason=reason, as_json=as_json)
+
+
+def _recall(
+    context: typer.Context,
+    ids: list[str],
+    project: str,
+    *,
+    pool: str,
+    stage: str,
+    reason: str,
+    as_json: bool,
+) -> None:
+    from dataclasses import asdict
+
+    from workbench.items.domain import Stage
+    from workbench.labeling import recalling
+    from workbench.labeling.views import words_of
+    from workbench.projects.store import find_project
+
+    if stage not in list(Stage):
+        raise InvalidInput(f"there is no stage {stage!r}; choose {', '.join(Stage)}")
+    route = recalling.Route(pool, Stage(stage), to_decision=not pool)
+    with opened(context) as outside, outside.db.write() as session:
+        project_id = find_project(session, project).id
+        done = recalling.recall(outside, session, project_id, ids, route=route, by=caller(), reason=reason)
+    show(asdict(done), [words_of(done)], as_json=as_json)

@@ -11,7 +11,21 @@ import typer
 from integrations.errors import IntegrationError
 from models.errors import ModelError
 from routing.errors import RoutingError
-from workbench.cli import databases, doctor, items, label_studio, model_versions, projects, running, users
+from workbench.cli import (
+    activity,
+    backups,
+    databases,
+    doctor,
+    erasure,
+    exports,
+    items,
+    keys,
+    label_studio,
+    model_versions,
+    projects,
+    running,
+    users,
+)
 from workbench.cli.opening import Options
 from workbench.cli.terminal import CHECK_FAILED, ERROR, INTERRUPTED, complain, is_debugging
 from workbench.errors import WorkbenchError
@@ -25,17 +39,25 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    epilog="Exit codes: 0 ok, 1 error, 2 usage, 3 a check failed. WORKBENCH_DEBUG=1 shows stack traces.",
+    epilog="Exit codes: 0 ok, 1 error, 2 usage, 3 a check failed, 4 a plan with changes. "
+    "WORKBENCH_DEBUG=1 shows stack traces.",
 )
 running.add_to(app)
 app.command("doctor")(doctor.doctor)
 app.add_typer(projects.app, name="project")
 app.add_typer(items.app, name="item")
+app.add_typer(exports.app, name="export")
+items.app.command("erase")(erasure.erase_items)
+users.users.command("erase")(erasure.erase_person)
 app.add_typer(model_versions.app, name="model")
 app.add_typer(label_studio.app, name="ls")
 app.add_typer(users.users, name="user")
 app.add_typer(users.tokens, name="token")
 app.add_typer(databases.app, name="db")
+app.add_typer(activity.app, name="activity")
+app.command("why")(activity.why)
+app.add_typer(backups.app, name="backup")
+app.add_typer(keys.app, name="key")
 
 
 @app.callback()

@@ -81,11 +81,10 @@ def require_installation(settings: Settings) -> None:
     Raises:
         InvalidInput: There is none yet; names the command that makes it.
     """
-    from sqlalchemy.engine import make_url
-
+    from workbench.db.urls import database_address
     from workbench.errors import InvalidInput
 
-    url = make_url(settings.database_url)
+    url = database_address(settings.database_url)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
         raise InvalidInput(
             f"there is no workbench in {settings.data_dir.resolve()}; make one with `workbench init`, "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from workbench.cli.opening import caller, opened
-from workbench.cli.terminal import JsonFlag, show, show_table
+from workbench.cli.terminal import DIFFERENT, ERROR, JsonFlag, painted, show, show_table
 
 if TYPE_CHECKING:
     from workbench.projects.specification import ProjectSpecification
@@ -29,10 +29,41 @@ def create(
 
 @app.command()
 def apply(
-    context: typer.Context, file: FileOption, dry_run: DryRun = False, as_json: JsonFlag = False
+    context: typer.Context,
+    file: FileOption,
+    dry_run: DryRun = False,
+    plan: Annotated[
+        str, typer.Option("--plan", help="Digest of a plan: refuse if anything changed since it was made.")
+    ] = "",
+    as_json: JsonFlag = False,
 ) -> None:
     """Make a project what its document says; the same document twice changes nothing."""
-    _set_up(context, file, must_be_new=False, dry_run=dry_run, as_json=as_json)
+    _set_up(context, file, must_be_new=False, dry_run=dry_run, as_json=as_json, plan=plan)
+
+
+@app.command()
+def plan(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Project document, YAML or JSON.")],
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="End with 4 where something would change, with 0 where not.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show what applying a document would do, what of it cannot be taken back, and the digest to apply it by.
+
+    Ends with 1 where the document cannot be applied.
+    """
+    from workbench.setup.planning import plan_project
+
+    specification = _read(file)
+    with opened(context) as outside:
+        made = plan_project(outside, specification)
+    show(made.value(), [painted(line, mark) for mark, line in made.lines()], as_json=as_json)
+    if made.refused:
+        raise typer.Exit(ERROR)
+    if exit_code and not made.unchanged:
+        raise typer.Exit(DIFFERENT)
 
 
 @app.command("list")
@@ -133,12 +164,16 @@ def _read(file: Path) -> ProjectSpecification:
     return read_file(file)
 
 
-def _set_up(context: typer.Context, file: Path, *, must_be_new: bool, dry_run: bool, as_json: bool) -> None:
+def _set_up(
+    context: typer.Context, file: Path, *, must_be_new: bool, dry_run: bool, as_json: bool, plan: str = ""
+) -> None:
     from workbench.setup.service import set_up_project
 
     specification = _read(file)
     with opened(context) as outside:
-        done = set_up_project(outside, specification, caller(), must_be_new=must_be_new, dry_run=dry_run)
+        done = set_up_project(
+            outside, specification, caller(), must_be_new=must_be_new, dry_run=dry_run, plan=plan
+        )
     show(done.value(), done.sentences(), as_json=as_json)
 
 
@@ -147,5 +182,5 @@ def _set_state(context: typer.Context, project: str, state: str, *, as_json: boo
     from workbench.setup.service import set_project_state
 
     with opened(context) as outside:
-        now_in = set_project_state(outside, project, ProjectState(state))
+        now_in = set_project_state(outside, project, ProjectState(state), caller())
     show({"project": project, "state": now_in}, [f"project `{project}` is {now_in}"], as_json=as_json)

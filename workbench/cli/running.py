@@ -63,22 +63,30 @@ def serve(
     context: typer.Context,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on.")] = None,
+    with_worker: Annotated[
+        bool, typer.Option("--worker/--no-worker", help="Whether it starts and watches a worker.")
+    ] = True,
 ) -> None:
     """Run the web pages and one worker, until Ctrl-C."""
     from workbench import serve as serving
 
     settings = settings_of(context, host=host, port=port)
     require_installation(settings)
-    serving.serve(settings)
+    serving.serve(settings, with_worker=with_worker)
 
 
-def worker(context: typer.Context) -> None:
-    """Run one more worker, until Ctrl-C."""
+def worker(
+    context: typer.Context,
+    name: Annotated[
+        str, typer.Option(help="Unique among workers, the same after a restart; else HOST-NUMBER.")
+    ] = "",
+) -> None:
+    """Run one more worker, until Ctrl-C; several share the jobs where the database is PostgreSQL."""
     from workbench import worker as working
 
     settings = settings_of(context)
     require_installation(settings)
-    working.work(settings)
+    working.work(settings, name=name)
 
 
 def demo(

@@ -14,7 +14,8 @@ import typer
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
 
-OK, ERROR, USAGE, CHECK_FAILED, INTERRUPTED = 0, 1, 2, 3, 130
+OK, ERROR, USAGE, CHECK_FAILED, DIFFERENT, INTERRUPTED = 0, 1, 2, 3, 4, 130
+_COLOURS = {"+": "32", "-": "31", "~": "33", "!": "1;31"}
 
 
 def show(value: Any, lines: Iterable[str], *, as_json: bool) -> None:
@@ -24,6 +25,14 @@ def show(value: Any, lines: Iterable[str], *, as_json: bool) -> None:
     else:
         for line in lines:
             print(line)
+
+
+def painted(line: str, mark: str) -> str:
+    """A line of a difference behind its mark, in its colour where a person is watching."""
+    text = f"  {mark} {line}" if mark else line
+    if mark not in _COLOURS or not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    return f"\x1b[{_COLOURS[mark]}m{text}\x1b[0m"
 
 
 def show_table(

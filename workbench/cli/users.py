@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.cli.opening import opened
+from workbench.cli import access
+from workbench.cli.opening import caller, opened
 from workbench.cli.terminal import JsonFlag, show
 
 if TYPE_CHECKING:
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
 users = typer.Typer(help="Who may sign in.", no_args_is_help=True)
 tokens = typer.Typer(help="Tokens for programs.", no_args_is_help=True)
+users.command("reset-link")(access.reset_link)
+users.command("reset-second-factor")(access.reset_second_factor)
+users.command("sign-out")(access.sign_out)
+tokens.command("list")(access.list_tokens)
+tokens.command("revoke")(access.revoke_tokens)
 
 
 @users.command("create")
@@ -49,6 +55,8 @@ def create_token_(
     context: typer.Context,
     email: Annotated[str, typer.Option("--user", help="Whose token it is (e-mail).")],
     name: Annotated[str, typer.Option(help="What it is for.")] = "cli",
+    scope: Annotated[list[str] | None, typer.Option(help="Only this permission; may be repeated.")] = None,
+    days: Annotated[int | None, typer.Option(min=1, help="Days it holds; by default 90.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Make an API token; it is shown once, only its hash is kept."""
@@ -60,7 +68,9 @@ def create_token_(
         user = user_by_email(session, email.strip().lower())
         if user is None:
             raise NotFound(f"there is no user {email}; make one with `workbench user create {email}`")
-        token = service.create_token(session, outside, user.id, name=name)
+        token = service.create_token(
+            session, outside, user.id, name=name, scopes=scope, days=days, by=caller()
+        )
     show({"user": email, "name": name, "token": token}, [f"token (shown only now): {token}"], as_json=as_json)
 
 
@@ -96,4 +106,5 @@ def _create(outside: Outside, email: str, name: str, role: str, project: str, pa
             password=password,
             role=checked_role(role),
             project_id=project_id,
+            by=caller(),
         )

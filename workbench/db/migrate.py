@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.exc import OperationalError
 
 from workbench.db.database import Database
-from workbench.errors import InvalidInput
+from workbench.db.engines import client_name, postgresql_engine, wal_engine
+from workbench.db.locks import lock_number
+from workbench.db.urls import database_address
+from workbench.errors import InvalidInput, Unavailable
 from workbench.settings import Settings
 
 SCRIPTS = Path(__file__).parent / "migrations"
+_ALONE = text("SELECT pg_advisory_xact_lock(:number)")
 
 
-def upgrade(settings: Settings) -> bool:
-    """Bring the database to this release's schema; True if anything had to be done.
+def upgrade(settings: Settings, revision: str = "") -> bool:
+    """Bring the database to this release's schema (or an earlier revision); True if anything had to be done.
 
     Raises:
         InvalidInput: The database was written by a newer release.
@@ -27,9 +33,12 @@ def upgrade(settings: Settings) -> bool:
     engine = _engine(settings)
     try:
         with engine.begin() as connection:
-            if _current(connection) == head():
+            # Several processes start at once: one does it, the others wait and find it done.
+            if connection.dialect.name == "postgresql":
+                connection.execute(_ALONE, {"number": lock_number("migrations")})
+            if _current(connection) == (revision or head()):
                 return False
-            command.upgrade(_config(connection), "head")
+            command.upgrade(_config(connection), revision or "head")
             return True
     finally:
         engine.dispose()
@@ -41,6 +50,7 @@ def downgrade(settings: Settings, revision: str) -> None:
     try:
         with engine.begin() as connection:
             command.downgrade(_config(connection), revision)
+            _check_keys(connection)
     finally:
         engine.dispose()
 
@@ -63,11 +73,16 @@ def check(settings: Settings) -> str:
 
     Raises:
         InvalidInput: The database was written by a newer release.
+        Unavailable: PostgreSQL cannot be reached, or does not let us in.
     """
     engine = _engine(settings)
     try:
         with engine.connect() as connection:
             current = _current(connection)
+    except OperationalError as problem:
+        if engine.dialect.name == "sqlite":
+            raise
+        raise Unavailable(_away(engine, problem)) from None
     finally:
         engine.dispose()
     known = {script.revision for script in ScriptDirectory(str(SCRIPTS)).walk_revisions()}
@@ -99,11 +114,33 @@ def head() -> str:
 
 
 def _engine(settings: Settings) -> Engine:
-    if settings.database_url.startswith("sqlite"):
-        database = Database(settings.database_url)
-        database.reader.dispose()
-        return database.writer
-    return create_engine(settings.database_url)
+    address = database_address(settings.database_url)
+    if address.get_backend_name() == "sqlite":
+        Database(settings.database_url).close()  # makes the folder
+        engine = wal_engine(address, writer=True, pool_size=1)
+
+        @event.listens_for(engine, "connect")
+        def _without_keys(connection: Any, _record: object) -> None:
+            # SQLite changes a table by making it anew, which with keys enforced takes what points to it.
+            connection.execute("PRAGMA foreign_keys=OFF")
+
+        return engine
+    return postgresql_engine(address, client=client_name(), pool_size=1, patient=True)
+
+
+def _check_keys(connection: Connection) -> None:
+    """Nothing, if no row points to one that is gone; else the migration is taken back."""
+    if connection.dialect.name == "sqlite":
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchone()
+        if broken is not None:
+            raise RuntimeError(f"a migration left rows of {broken[0]} that point to none of {broken[2]}")
+
+
+def _away(engine: Engine, problem: OperationalError) -> str:
+    words = str(problem.orig).strip().splitlines()
+    reason = words[-1].rpartition("FATAL:")[2].strip() if words else type(problem.orig).__name__
+    where = engine.url.render_as_string(hide_password=True)
+    return f"the database {where} cannot be used: {reason}. Check WORKBENCH_DATABASE_URL and that it runs."
 
 
 def _current(connection: Connection) -> str:

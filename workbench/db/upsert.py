@@ -42,6 +42,23 @@ def insert_new(
         session.execute(_insert(session, table).on_conflict_do_nothing(index_elements=list(keys)), list(rows))
 
 
+def replace_rows(
+    session: Session,
+    table: type[Base],
+    rows: Sequence[dict[str, Any]],
+    *,
+    keys: Sequence[str],
+    values: Sequence[str],
+) -> None:
+    """Insert rows, or set `values` of those whose `keys` are there already."""
+    if rows:
+        statement = _insert(session, table)
+        statement = statement.on_conflict_do_update(
+            index_elements=list(keys), set_={name: statement.excluded[name] for name in values}
+        )
+        session.execute(statement, list(rows))
+
+
 def _insert(session: Session, table: type[Base]) -> Any:
     name = session.get_bind().dialect.name
     statement: Insert = postgresql.insert(table) if name == "postgresql" else sqlite.insert(table)

@@ -76,7 +76,7 @@ def new_version(
     outside: Out, given: PolicyGiven, caller: Caller = require(Permission.ROUTING_PROPOSE)
 ) -> dict[str, Any]:
     """A new version; put in force where asked for and allowed."""
-    with outside.db.write() as session:
+    with outside.db.write(project=caller.here.id) as session:
         labels = [label.value for label in labels_of_project(session, caller.here.id)]
         pools = list(pool_names(session))
         _parsed(given, labels, pools)

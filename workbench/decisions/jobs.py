@@ -38,7 +38,7 @@ def decide_chunk(outside: Outside, project_id: int, without_model: bool) -> dict
     """
     states = [ItemState.PREDICTED, *([ItemState.IMPORTED] if without_model else [])]
     now = outside.now()
-    with outside.db.write() as session:
+    with outside.db.write(project=project_id) as session:
         project = project_by_id(session, project_id)
         labels = label_values(session, project_id)
         found = undecided(session, project_id, states, outside.settings.chunk_items)

@@ -143,7 +143,7 @@ def _save(
     activate: bool,
 ) -> Response:
     activate = activate and caller.may(Permission.ROUTING_ACTIVATE)
-    with outside.db.write() as session:
+    with outside.db.write(project=caller.here.id) as session:
         row = service.new_policy(
             session,
             caller.here.id,
@@ -172,7 +172,7 @@ def activate(
     caller: Caller = require(Permission.ROUTING_ACTIVATE),
 ) -> Response:
     """Puts a version in force, a draft or an older one again."""
-    with outside.db.write() as session:
+    with outside.db.write(project=caller.here.id) as session:
         row = service.activate_policy(session, caller.here.id, policy_id, by=caller.email, now=outside.now())
         version = row.version
     return redirect(

@@ -23,6 +23,7 @@ from routing.policy import (
     to_document,
 )
 from routing.sampling import item_keys
+from workbench.activity.store import record
 from workbench.decisions import store
 from workbench.decisions.store import Undecided
 from workbench.decisions.tables import LotteryKeyRow, RoutingPolicyRow
@@ -75,6 +76,17 @@ def new_policy(
     session.flush()
     if activate:
         activate_policy(session, project_id, row.id, by=by, now=now)
+    else:
+        record(
+            session,
+            at=now,
+            actor=by,
+            verb="policy.proposed",
+            about=f"policy:{row.id}",
+            project_id=project_id,
+            before=_told(active),
+            after=_told(row),
+        )
     return row
 
 
@@ -87,9 +99,25 @@ def activate_policy(
     if active is not None and active.id != row.id:
         active.state = "replaced"
         session.flush()
+    if active is None or active.id != row.id:
+        record(
+            session,
+            at=now,
+            actor=by,
+            verb="policy.activated" if row.activated_at is None else "policy.rolled_back",
+            about=f"policy:{row.id}",
+            project_id=project_id,
+            before=_told(active),
+            after=_told(row),
+        )
     row.state, row.activated_at, row.activated_by = "active", now, by
     session.flush()
     return row
+
+
+def _told(policy: RoutingPolicyRow | None) -> dict[str, Any] | None:
+    """A policy as the record tells it."""
+    return None if policy is None else {"version": policy.version, **policy.document}
 
 
 def ensure_lottery_key(outside: Outside, session: Session, project_id: int) -> bytes:

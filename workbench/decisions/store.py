@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from workbench.db.bulk import insert_many
 from workbench.decisions.tables import DecisionRow, LotteryKeyRow, RoutingPolicyRow
 from workbench.errors import NotFound
 from workbench.items.domain import ItemState
@@ -120,4 +121,4 @@ def undecided(session: Session, project_id: int, states: Sequence[ItemState], li
 def add_decisions(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Store decisions."""
     if rows:
-        session.execute(insert(DecisionRow), list(rows))
+        insert_many(session, DecisionRow, rows)

@@ -11,9 +11,9 @@ from starlette.responses import Response
 from workbench.auth.access import Caller, require
 from workbench.auth.domain import Permission
 from workbench.deliveries.domain import Format
-from workbench.deliveries.service import start_delivery
+from workbench.deliveries.service import note_download, start_delivery
 from workbench.deliveries.store import deliveries_of, delivery_of_job, delivery_with
-from workbench.deliveries.views import labels_file, manifest_file, view_of
+from workbench.deliveries.views import corrections_file, labels_file, manifest_file, view_of
 from workbench.jobs.store import find_job
 from workbench.web.current import Out
 
@@ -34,7 +34,7 @@ def create_export(
     outside: Out, wanted: ExportWanted, caller: Caller = require(Permission.EXPORTS_CREATE)
 ) -> dict[str, Any]:
     """An export of all final labels as they stand now, asked for."""
-    with outside.db.write() as session:
+    with outside.db.write(project=caller.here.id) as session:
         job_id = start_delivery(
             outside,
             session,
@@ -67,8 +67,11 @@ def get_export(
 @router.get("/api/v1/projects/{key}/exports/{export_id}/labels")
 def get_labels(outside: Out, export_id: str, caller: Caller = require(Permission.EXPORTS_READ)) -> Response:
     """The labels, as a file."""
-    with outside.db.read() as session:
-        return labels_file(delivery_with(session, caller.here.id, export_id), caller.here.key)
+    with outside.db.write(project=caller.here.id) as session:
+        row = delivery_with(session, caller.here.id, export_id)
+        answer = labels_file(row, caller.here.key)
+        note_download(session, outside, row, caller.email)
+    return answer
 
 
 @router.get("/api/v1/projects/{key}/exports/{export_id}/manifest")
@@ -76,3 +79,12 @@ def get_manifest(outside: Out, export_id: str, caller: Caller = require(Permissi
     """The manifest, as a file."""
     with outside.db.read() as session:
         return manifest_file(delivery_with(session, caller.here.id, export_id), caller.here.key)
+
+
+@router.get("/api/v1/projects/{key}/exports/{export_id}/corrections")
+def get_corrections(
+    outside: Out, export_id: str, caller: Caller = require(Permission.EXPORTS_READ)
+) -> Response:
+    """What the export corrects of earlier ones, as JSON Lines."""
+    with outside.db.read() as session:
+        return corrections_file(delivery_with(session, caller.here.id, export_id), caller.here.key)

@@ -16,6 +16,27 @@ class Format(StrEnum):
     JSONL = "jsonl"
     CSV = "csv"
     PARQUET = "parquet"
+    DATASETS = "datasets"
+    LABEL_STUDIO = "ls-json"
+
+    @property
+    def ending(self) -> str:
+        """How the labels' file name ends."""
+        return {Format.DATASETS: "zip", Format.LABEL_STUDIO: "json"}.get(self, self.value)
+
+    @property
+    def words(self) -> str:
+        """The format as people call it."""
+        return _TITLES[self]
+
+
+_TITLES = {
+    Format.JSONL: "JSON Lines",
+    Format.CSV: "CSV",
+    Format.PARQUET: "Parquet",
+    Format.DATASETS: "Hugging Face dataset",
+    Format.LABEL_STUDIO: "Label Studio JSON",
+}
 
 
 class DeliveryState(StrEnum):

@@ -6,7 +6,6 @@ finished folder appears at once, by one rename.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import shutil
@@ -17,6 +16,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from workbench.deliveries.corrections import corrections, record_delivered, undelivered
 from workbench.deliveries.domain import DeliveryState, Format, columns_of, digest, joined_text, left_out
 from workbench.deliveries.store import (
     Answer,
@@ -26,10 +26,14 @@ from workbench.deliveries.store import (
     find_delivery,
     parts_of,
     project_of,
-    undelivered,
+    screen_of,
 )
 from workbench.deliveries.tables import DeliveryRow
+from workbench.deliveries.verifying import CORRECTIONS, sha256_of
+from workbench.deliveries.writing.context import Screen
+from workbench.deliveries.writing.label_studio import join_tasks, write_tasks
 from workbench.deliveries.writing.parquet import join_parquet, write_parquet
+from workbench.deliveries.writing.saved import join_dataset, write_rows
 from workbench.deliveries.writing.text import join_csv, join_jsonl, write_csv, write_jsonl
 from workbench.items.domain import ItemState
 from workbench.items.spreadsheets import FORMULA_NOTE
@@ -37,21 +41,25 @@ from workbench.items.store import counts_by_state, move_items
 from workbench.outside import Outside
 from workbench.tallies.store import item_costs
 
-WRITE: dict[Format, Callable[[Path, Sequence[Mapping[str, Any]]], None]] = {
+WRITE: dict[Format, Callable[[Path, Sequence[Mapping[str, Any]], Screen], None]] = {
     Format.JSONL: write_jsonl,
     Format.CSV: write_csv,
     Format.PARQUET: write_parquet,
+    Format.DATASETS: write_rows,
+    Format.LABEL_STUDIO: write_tasks,
 }
-JOIN: dict[Format, Callable[[Sequence[Path], Path], None]] = {
+JOIN: dict[Format, Callable[[Sequence[Path], Path, Screen], None]] = {
     Format.JSONL: join_jsonl,
     Format.CSV: join_csv,
     Format.PARQUET: join_parquet,
+    Format.DATASETS: join_dataset,
+    Format.LABEL_STUDIO: join_tasks,
 }
 
 
 def begin(outside: Outside, delivery_id: int) -> dict[str, int]:
     """How many rows to expect."""
-    with outside.db.write() as session:
+    with outside.db.write(project=_project_of(outside, delivery_id)) as session:
         delivery = find_delivery(session, delivery_id)
         if delivery.state != DeliveryState.DONE:
             delivery.state = DeliveryState.RUNNING
@@ -67,10 +75,11 @@ def write_piece(outside: Outside, delivery_id: int, after: int) -> dict[str, Any
     with outside.db.read() as session:
         delivery = find_delivery(session, delivery_id)
         rows, last = _rows(session, delivery, after, outside.settings.chunk_items)
+        screen = screen_of(session, delivery)
     if rows:
         path = _piece(outside, delivery, after)
         path.parent.mkdir(parents=True, exist_ok=True)
-        WRITE[Format(delivery.format)](path, rows)
+        WRITE[Format(delivery.format)](path, rows, screen)
     return {"after": last, "rows": len(rows), "sources": dict(Counter(row["source"] for row in rows))}
 
 
@@ -80,11 +89,15 @@ def finish(outside: Outside, delivery_id: int, pieces: list[int], sources: dict[
         delivery = find_delivery(session, delivery_id)
         final = export_folder(outside, delivery.public_id)
         manifest = None if final.exists() else _describe(session, delivery, sources)
+        screen = screen_of(session, delivery)
+        changed = list(corrections(session, delivery)) if manifest is not None else []
     if manifest is not None:
-        _publish(outside, delivery, [_piece(outside, delivery, after) for after in pieces], manifest)
+        parts = [_piece(outside, delivery, after) for after in pieces]
+        _publish(_work_folder(outside, delivery) / "finished", delivery, parts, screen, manifest, changed)
+        (_work_folder(outside, delivery) / "finished").rename(final)
     document = json.loads((final / "manifest.json").read_text(encoding="utf-8"))
     labels = document["files"][0]
-    with outside.db.write() as session:
+    with outside.db.write(project=delivery.project_id) as session:
         row = find_delivery(session, delivery_id)
         row.state = DeliveryState.DONE
         row.path = str(final / labels["name"])
@@ -97,9 +110,11 @@ def finish(outside: Outside, delivery_id: int, pieces: list[int], sources: dict[
 
 def mark_delivered(outside: Outside, delivery_id: int) -> dict[str, int]:
     """How many items of the export moved to `delivered` in this step; 0 when all have."""
-    with outside.db.write() as session:
+    with outside.db.write(project=_project_of(outside, delivery_id)) as session:
         delivery = find_delivery(session, delivery_id)
-        ids = undelivered(session, delivery.project_id, delivery.created_at, outside.settings.chunk_items)
+        labels = undelivered(session, delivery.project_id, delivery.created_at, outside.settings.chunk_items)
+        ids = list(labels)
+        record_delivered(session, delivery, labels, at=outside.now())
         move_items(
             session,
             ids,
@@ -115,6 +130,11 @@ def mark_delivered(outside: Outside, delivery_id: int) -> dict[str, int]:
 def export_folder(outside: Outside, public_id: str) -> Path:
     """Where the files of a finished export lie."""
     return outside.settings.data_dir.resolve() / "exports" / public_id
+
+
+def _project_of(outside: Outside, delivery_id: int) -> int:
+    with outside.db.read() as session:
+        return find_delivery(session, delivery_id).project_id
 
 
 def _work_folder(outside: Outside, delivery: DeliveryRow) -> Path:
@@ -192,40 +212,56 @@ def _describe(session: Session, delivery: DeliveryRow, sources: dict[str, int]) 
         "rows_by_source": sources,
         "items_by_state": states,
         "columns": [{"name": column.name, "meaning": column.meaning} for column in columns_of(form)],
-        "notes": [f"In CSV {FORMULA_NOTE}.", "CSV is UTF-8 with a byte order mark."]
-        if form is Format.CSV
-        else [],
+        "notes": _notes(form),
+        "label_config": project.label_config,
         "left_out": left_out(form, states, rows),
     }
 
 
+def _notes(form: Format) -> list[str]:
+    if form is Format.CSV:
+        return [f"In CSV {FORMULA_NOTE}.", "CSV is UTF-8 with a byte order mark."]
+    if form is Format.DATASETS:
+        return [
+            'Unpack the ZIP; `datasets.load_from_disk("labels")` opens the folder.',
+            "`label` is a ClassLabel; `metadata` is JSON text.",
+        ]
+    if form is Format.LABEL_STUDIO:
+        return [
+            "Import into a project with the `label_config` of this manifest.",
+            "Each task has the final label as its one annotation; a machine's label is a prediction too.",
+            "Where the label comes from stands under `meta`.",
+        ]
+    return []
+
+
 def _publish(
-    outside: Outside, delivery: DeliveryRow, pieces: Sequence[Path], manifest: dict[str, Any]
+    folder: Path,
+    delivery: DeliveryRow,
+    pieces: Sequence[Path],
+    screen: Screen,
+    manifest: dict[str, Any],
+    changed: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Write the finished folder beside its place, then put it there at once."""
-    folder = _work_folder(outside, delivery) / "finished"
+    """Write the finished folder: labels, corrections of what was delivered before, manifest and sums."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    labels = folder / f"labels.{delivery.format}"
-    JOIN[Format(delivery.format)](pieces, labels)
-    manifest["files"] = [
-        {
-            "name": labels.name,
-            "rows": manifest["rows"],
-            "bytes": labels.stat().st_size,
-            "sha256": _sha256(labels),
-        }
-    ]
+    form = Format(delivery.format)
+    labels = folder / f"labels.{form.ending}"
+    JOIN[form](pieces, labels, screen)
+    manifest["files"] = [_entry(labels, manifest["rows"])]
+    if changed:
+        corrected = folder / CORRECTIONS
+        write_jsonl(corrected, changed, screen)
+        manifest["files"].append(_entry(corrected, len(changed)))
     described = folder / "manifest.json"
     described.write_text(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    sums = "".join(f"{_sha256(path)}  {path.name}\n" for path in (labels, described))
+    sums = "".join(f"{sha256_of(path)}  {path.name}\n" for path in sorted(folder.iterdir()))
     (folder / "SHA256SUMS").write_text(sums, encoding="utf-8")
-    folder.rename(export_folder(outside, delivery.public_id))
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _entry(path: Path, rows: int) -> dict[str, Any]:
+    return {"name": path.name, "rows": rows, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def _version() -> str:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Request
+from fastapi import Form as FormField
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from workbench.auth.access import Caller, require
 from workbench.auth.domain import Permission
-from workbench.deliveries.service import start_delivery
+from workbench.deliveries.corrections import count_changed
+from workbench.deliveries.domain import Format
+from workbench.deliveries.service import note_download, start_delivery
 from workbench.deliveries.store import count_final, deliveries_of, delivery_with
-from workbench.deliveries.views import DeliveryView, labels_file, manifest_file, view_of
+from workbench.deliveries.views import DeliveryView, corrections_file, labels_file, manifest_file, view_of
 from workbench.jobs.store import find_job
 from workbench.outside import Outside
 from workbench.web.current import Out
@@ -32,7 +35,15 @@ def exports_page(
     with outside.db.read() as session:
         final = count_final(session, caller.here.id, outside.now())
         exports = _views(session, caller.here.id)
-    return page(request, "deliveries/page.html", exports=exports, final=final)
+        changed = count_changed(session, caller.here.id)
+    return page(
+        request,
+        "deliveries/page.html",
+        exports=exports,
+        final=final,
+        changed=changed,
+        formats=[(form.value, form.words) for form in Format],
+    )
 
 
 @router.get("/projects/{key}/exports/list")
@@ -49,12 +60,12 @@ def exports_list(
 def make_export(
     request: Request,
     outside: Out,
-    form: Annotated[str, Form(alias="format")],
-    mark_delivered: Annotated[str, Form()] = "",
+    form: Annotated[str, FormField(alias="format")],
+    mark_delivered: Annotated[str, FormField()] = "",
     caller: Caller = require(Permission.EXPORTS_CREATE),
 ) -> Response:
     """Ask for an export."""
-    with outside.db.write() as session:
+    with outside.db.write(project=caller.here.id) as session:
         start_delivery(
             outside, session, caller.here.id, form, caller.email, mark_delivered=bool(mark_delivered)
         )
@@ -74,8 +85,11 @@ async def live(
 @router.get("/projects/{key}/exports/{export_id}/labels")
 def labels(outside: Out, export_id: str, caller: Caller = require(Permission.EXPORTS_READ)) -> Response:
     """The labels, as a file."""
-    with outside.db.read() as session:
-        return labels_file(delivery_with(session, caller.here.id, export_id), caller.here.key)
+    with outside.db.write(project=caller.here.id) as session:
+        row = delivery_with(session, caller.here.id, export_id)
+        answer = labels_file(row, caller.here.key)
+        note_download(session, outside, row, caller.email)
+    return answer
 
 
 @router.get("/projects/{key}/exports/{export_id}/manifest")
@@ -83,6 +97,13 @@ def manifest(outside: Out, export_id: str, caller: Caller = require(Permission.E
     """The manifest, as a file."""
     with outside.db.read() as session:
         return manifest_file(delivery_with(session, caller.here.id, export_id), caller.here.key)
+
+
+@router.get("/projects/{key}/exports/{export_id}/corrections")
+def corrections(outside: Out, export_id: str, caller: Caller = require(Permission.EXPORTS_READ)) -> Response:
+    """What the export corrects of earlier ones, as a file."""
+    with outside.db.read() as session:
+        return corrections_file(delivery_with(session, caller.here.id, export_id), caller.here.key)
 
 
 def _views(session: Session, project_id: int) -> list[DeliveryView]:

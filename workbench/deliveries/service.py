@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
+from workbench.activity.store import record
 from workbench.deliveries.domain import DeliveryState, Format
 from workbench.deliveries.store import count_final
 from workbench.deliveries.tables import DeliveryRow
@@ -27,7 +28,7 @@ def start_delivery(
         outside: The outside.
         session: An open write transaction.
         project_id: Whose labels.
-        form: `jsonl`, `csv` or `parquet`.
+        form: `jsonl`, `csv`, `parquet`, `datasets` or `ls-json`.
         by: Who asks.
         mark_delivered: Move the items on from `resolved` to `delivered` when the files stand.
 
@@ -48,6 +49,15 @@ def start_delivery(
     )  # fmt: skip
     session.add(row)
     session.flush()
+    record(
+        session,
+        at=now,
+        actor=by,
+        verb="export.made",
+        about=f"export:{row.public_id}",
+        project_id=project_id,
+        after={"format": form, "rows": total, "mark_delivered": mark_delivered},
+    )
     return start_job(
         session,
         "export",
@@ -59,3 +69,17 @@ def start_delivery(
         total=total,
         unit="rows",
     )
+
+
+def note_download(session: Session, outside: Outside, row: DeliveryRow, by: str) -> DeliveryRow:
+    """The delivery, after writing down that somebody takes its labels away."""
+    record(
+        session,
+        at=outside.now(),
+        actor=by,
+        verb="export.downloaded",
+        about=f"export:{row.public_id}",
+        project_id=row.project_id,
+        after={"format": row.format, "rows": row.rows, "sha256": row.sha256},
+    )
+    return row

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from workbench.decisions.tables import DecisionRow, RoutingPolicyRow
 from workbench.deliveries.tables import DeliveryRow
+from workbench.deliveries.writing.context import Screen
 from workbench.errors import NotFound
 from workbench.items.domain import ItemState
 from workbench.items.tables import ItemPartRow, ItemRow
@@ -20,7 +21,7 @@ from workbench.labeling.tables import AnnotationRow
 from workbench.labels.tables import LabelRow
 from workbench.model_versions.tables import ModelVersionRow
 from workbench.people.tables import PersonRow
-from workbench.projects.tables import GuidelineVersionRow, ProjectRow
+from workbench.projects.tables import GuidelineVersionRow, ProjectLabelRow, ProjectRow
 from workbench.tallies.domain import USED, Status
 
 _CHUNK = 500
@@ -64,6 +65,18 @@ def delivery_with(session: Session, project_id: int, public_id: str) -> Delivery
     return row
 
 
+def delivery_of_anybody(session: Session, public_id: str) -> DeliveryRow:
+    """The delivery of that public id, whatever its project.
+
+    Raises:
+        NotFound: There is none.
+    """
+    row = session.scalar(select(DeliveryRow).where(DeliveryRow.public_id == public_id))
+    if row is None:
+        raise NotFound(f"there is no export {public_id[:32]}, and no file or folder of that name")
+    return row
+
+
 def delivery_of_job(session: Session, job_id: str) -> DeliveryRow:
     """What a job of kind `export` makes.
 
@@ -87,7 +100,19 @@ def project_of(session: Session, delivery: DeliveryRow) -> ProjectRow:
     return session.get_one(ProjectRow, delivery.project_id)
 
 
-def _as_of(moment: datetime) -> ColumnElement[bool]:
+def screen_of(session: Session, delivery: DeliveryRow) -> Screen:
+    """How the delivery's project shows and names things."""
+    project = project_of(session, delivery)
+    labels = session.scalars(
+        select(ProjectLabelRow.value)
+        .where(ProjectLabelRow.project_id == project.id)
+        .order_by(ProjectLabelRow.position)
+    )
+    return Screen(project.label_config, project.text_field, tuple(labels))
+
+
+def as_of(moment: datetime) -> ColumnElement[bool]:
+    """That a label was the final one at that moment."""
     return and_(
         LabelRow.resolved_at <= moment,
         or_(LabelRow.superseded_at.is_(None), LabelRow.superseded_at > moment),
@@ -100,7 +125,7 @@ def count_final(session: Session, project_id: int, moment: datetime) -> int:
         select(func.count())
         .select_from(LabelRow)
         .join(ItemRow, ItemRow.id == LabelRow.item_id)
-        .where(LabelRow.project_id == project_id, _as_of(moment), ItemRow.state.in_(FINAL))
+        .where(LabelRow.project_id == project_id, as_of(moment), ItemRow.state.in_(FINAL))
     )
     return session.scalar(statement) or 0
 
@@ -133,7 +158,7 @@ def final_labels(session: Session, project_id: int, moment: datetime, *, after: 
         .outerjoin(RoutingPolicyRow, RoutingPolicyRow.id == LabelRow.policy_id)
         .outerjoin(GuidelineVersionRow, GuidelineVersionRow.id == LabelRow.guideline_version_id)
         .outerjoin(DecisionRow, DecisionRow.id == LabelRow.decision_id)
-        .where(ItemRow.project_id == project_id, ItemRow.id > after, ItemRow.state.in_(FINAL), _as_of(moment))
+        .where(ItemRow.project_id == project_id, ItemRow.id > after, ItemRow.state.in_(FINAL), as_of(moment))
         .order_by(ItemRow.id)
         .limit(limit)
     )
@@ -145,16 +170,19 @@ def parts_of(session: Session, item_ids: Sequence[int]) -> tuple[dict[int, list[
     texts: dict[int, list[str]] = defaultdict(list)
     metadata: dict[int, Any] = {}
     for start in range(0, len(item_ids), _CHUNK):
+        chunk = ItemPartRow.item_id.in_(item_ids[start : start + _CHUNK])
+        # Apart, because only metadata need be read as JSON.
         rows = session.execute(
-            select(ItemPartRow.item_id, ItemPartRow.kind, ItemPartRow.text, ItemPartRow.data)
-            .where(ItemPartRow.item_id.in_(item_ids[start : start + _CHUNK]))
+            select(ItemPartRow.item_id, ItemPartRow.text)
+            .where(chunk, ItemPartRow.kind != "metadata", ItemPartRow.text != "")
             .order_by(ItemPartRow.item_id, ItemPartRow.position)
         )
-        for item_id, kind, text, data in rows:
-            if kind == "metadata":
-                metadata[item_id] = data
-            elif text:
-                texts[item_id].append(text)
+        for item_id, text in rows:
+            texts[item_id].append(text)
+        found = session.execute(
+            select(ItemPartRow.item_id, ItemPartRow.data).where(chunk, ItemPartRow.kind == "metadata")
+        )
+        metadata.update((item_id, data) for item_id, data in found)
     return texts, metadata
 
 
@@ -183,20 +211,3 @@ def answers_of(session: Session, item_ids: Sequence[int], moment: datetime) -> d
         for item_id, person, label, lead_time_s, at, status in rows:
             found[item_id].append(Answer(person, label, lead_time_s, at, status == Status.COUNTED))
     return found
-
-
-def undelivered(session: Session, project_id: int, moment: datetime, limit: int) -> list[int]:
-    """Resolved items whose present label is the one they had at that moment."""
-    statement = (
-        select(ItemRow.id)
-        .join(LabelRow, LabelRow.item_id == ItemRow.id)
-        .where(
-            ItemRow.project_id == project_id,
-            ItemRow.state == ItemState.RESOLVED,
-            LabelRow.superseded_at.is_(None),
-            LabelRow.resolved_at <= moment,
-        )
-        .order_by(ItemRow.id)
-        .limit(limit)
-    )
-    return list(session.scalars(statement))

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from starlette.responses import FileResponse
 
 from workbench.deliveries.domain import DeliveryState, Format
+from workbench.deliveries.verifying import CORRECTIONS
 from workbench.errors import NotFound
 from workbench.jobs.store import OPEN
 
@@ -17,6 +18,8 @@ _TYPES = {
     Format.JSONL: "application/x-ndjson",
     Format.CSV: "text/csv; charset=utf-8",
     Format.PARQUET: "application/vnd.apache.parquet",
+    Format.DATASETS: "application/zip",
+    Format.LABEL_STUDIO: "application/json",
 }
 
 
@@ -57,6 +60,7 @@ class DeliveryView:
     rows: int
     bytes: int
     sha256: str
+    corrections: int
     problem: str
     created_at: datetime
     created_by: str
@@ -65,6 +69,11 @@ class DeliveryView:
     def is_open(self) -> bool:
         """Whether its job waits or runs."""
         return self.state in OPEN
+
+    @property
+    def format_words(self) -> str:
+        """Its format as people call it."""
+        return Format(self.format).words
 
     @property
     def is_done(self) -> bool:
@@ -79,6 +88,7 @@ class DeliveryView:
 def view_of(row: DeliveryOf, job: JobOf) -> DeliveryView:
     """One export with how far its job is."""
     files = row.manifest.get("files") or [{"bytes": 0}]
+    corrected = sum(int(one["rows"]) for one in files[1:] if one["name"] == CORRECTIONS)
     return DeliveryView(
         id=row.public_id,
         job_id=job.id,
@@ -89,6 +99,7 @@ def view_of(row: DeliveryOf, job: JobOf) -> DeliveryView:
         rows=row.rows,
         bytes=int(files[0]["bytes"]),
         sha256=row.sha256,
+        corrections=corrected,
         problem=job.problem,
         created_at=row.created_at,
         created_by=row.created_by,
@@ -101,8 +112,22 @@ def labels_file(row: DeliveryOf, project_key: str) -> FileResponse:
     Raises:
         NotFound: It is not done, or its files were taken away.
     """
-    name = f"{project_key}-labels-{row.created_at:%Y%m%d-%H%M%S}.{row.format}"
-    return _attachment(row, Path(row.path or "-"), _TYPES[Format(row.format)], name)
+    form = Format(row.format)
+    name = f"{project_key}-labels-{row.created_at:%Y%m%d-%H%M%S}.{form.ending}"
+    return _attachment(row, Path(row.path or "-"), _TYPES[form], name)
+
+
+def corrections_file(row: DeliveryOf, project_key: str) -> FileResponse:
+    """What the export corrects of earlier ones, as an attachment.
+
+    Raises:
+        NotFound: It corrects nothing, is not done, or its files were taken away.
+    """
+    name = f"{project_key}-corrections-{row.created_at:%Y%m%d-%H%M%S}.jsonl"
+    path = Path(row.path or "-").with_name(CORRECTIONS)
+    if row.state == DeliveryState.DONE and not path.exists():
+        raise NotFound("this export corrects nothing that was delivered before")
+    return _attachment(row, path, _TYPES[Format.JSONL], name)
 
 
 def manifest_file(row: DeliveryOf, project_key: str) -> FileResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -12,8 +13,11 @@ from pathlib import Path
 import httpx
 
 from integrations.label_studio.server import LocalServerSpec, RunningServer, start
+from integrations.outbound.client import outbound_client
+from integrations.outbound.rules import LOCAL
 from workbench.demo.secrets import PEOPLE, SignIns, email_of
 from workbench.errors import Unavailable
+from workbench.inbox.service import HOOKS
 from workbench.processes import CHILD
 from workbench.serve import child_environment
 from workbench.settings import Settings
@@ -24,7 +28,7 @@ START_S = 60.0
 STOP_S = 40.0
 
 
-def start_label_studio(folder: Path, port: int, sign_ins: SignIns) -> RunningServer:
+def start_label_studio(folder: Path, port: int, sign_ins: SignIns, workbench: str = "") -> RunningServer:
     """A real Label Studio of this demo's own.
 
     Raises:
@@ -40,6 +44,7 @@ def start_label_studio(folder: Path, port: int, sign_ins: SignIns) -> RunningSer
             admin_token=sign_ins.label_studio_token,
             template_dir=CACHE / "label-studio-template",
             log_path=folder / "logs" / "label-studio.log",
+            receiver=f"{workbench}{HOOKS}" if workbench else "",
         )
     )
 
@@ -63,11 +68,12 @@ def start_workbench(settings: Settings) -> subprocess.Popen[bytes]:
         )
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{settings.address}/health/ready", timeout=5.0).is_success:
+        with (
+            contextlib.suppress(httpx.HTTPError),
+            outbound_client(LOCAL, origin=settings.local_address, timeout_s=5.0) as http,
+        ):
+            if http.get(f"{settings.local_address}/health/ready").is_success:
                 return process
-        except httpx.HTTPError:
-            pass
         time.sleep(0.2)
     stop(process)
     raise Unavailable(f"the workbench did not start; {log} says why")

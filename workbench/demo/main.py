@@ -89,7 +89,9 @@ def _play(options: DemoOptions, folder: Path, narrator: Narrator, stack: ExitSta
     first = len(texts) // FIRST_SHARE
 
     narrator.say("starting Label Studio")
-    label_studio = children.start_label_studio(folder, options.label_studio_port, sign_ins)
+    label_studio = children.start_label_studio(
+        folder, options.label_studio_port, sign_ins, workbench=f"http://127.0.0.1:{options.port}"
+    )
     stack.callback(stop_label_studio, label_studio.pid)
     narrator.say(f"Label Studio answers at {label_studio.url}")
 

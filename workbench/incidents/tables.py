@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from workbench.db.tenancy import Own
 from workbench.db.types import Base, Id
 
 
@@ -14,6 +15,7 @@ class IncidentRow(Base):
     """Something that went wrong with one thing; at most one is open for each (kind, about)."""
 
     __tablename__ = "incidents"
+    __tenant__ = Own()
     __table_args__ = (
         Index(
             "uq_incidents_open",
@@ -24,6 +26,7 @@ class IncidentRow(Base):
             postgresql_where=text("healed_at IS NULL"),
         ),
         Index("ix_incidents_seen", "seen_at"),
+        Index("ix_incidents_healed", "healed_at"),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -39,3 +42,5 @@ class IncidentRow(Base):
     seen_at: Mapped[datetime]
     healed_at: Mapped[datetime | None]
     how: Mapped[str] = mapped_column(Text)
+    acknowledged_at: Mapped[datetime | None]
+    acknowledged_by: Mapped[str | None] = mapped_column(String(200))

@@ -34,7 +34,7 @@ def create_import(
     chosen = _mapping(mapping)
     path = save_upload(outside, caller.here.id, name, file.file)
     seen = preview(path, name)
-    with outside.db.write() as session:
+    with outside.db.write(project=caller.here.id) as session:
         import_id, job_id = start_import(
             outside, session, caller.here.id, path, name, chosen, caller.email, seen=seen
         )

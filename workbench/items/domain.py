@@ -20,6 +20,8 @@ class ItemState(StrEnum):
     ANNOTATED = "annotated"
     RESOLVED = "resolved"
     DELIVERED = "delivered"
+    ERASED = "erased"
+    """What it said was erased before it had a label; erased items that have one keep their state."""
 
 
 class Purpose(StrEnum):
@@ -50,14 +52,19 @@ MOVES: dict[ItemState, frozenset[ItemState]] = {
     S.IMPORTED: frozenset({S.PREDICTED, S.QUEUED}),
     S.PREDICTED: frozenset({S.ACCEPTED, S.QUEUED}),
     S.ACCEPTED: frozenset({S.RESOLVED}),
-    S.QUEUED: frozenset({S.IN_LABELING}),
+    # Back to the decision when somebody recalls it for another one.
+    S.QUEUED: frozenset({S.IN_LABELING, S.PREDICTED}),
     # Back to the queue when its task was deleted or taken back.
     S.IN_LABELING: frozenset({S.ANNOTATED, S.QUEUED}),
     # Back to the queue for another opinion (a tie) or because an answer was withdrawn.
     S.ANNOTATED: frozenset({S.RESOLVED, S.QUEUED, S.IN_LABELING}),
     S.RESOLVED: frozenset({S.DELIVERED, S.QUEUED, S.ANNOTATED}),
     S.DELIVERED: frozenset({S.QUEUED, S.ANNOTATED}),
+    S.ERASED: frozenset(),
 }
+UNLABELED = (S.IMPORTED, S.PREDICTED, S.ACCEPTED, S.QUEUED, S.IN_LABELING, S.ANNOTATED)
+for _state in UNLABELED:
+    MOVES[_state] |= {S.ERASED}
 
 
 def may_move(from_state: ItemState, to_state: ItemState) -> bool:

@@ -23,6 +23,7 @@ from workbench.items.reading.detect import ColumnMapping, open_table
 from workbench.items.reading.rows import Row
 from workbench.items.spreadsheets import formula_safe
 from workbench.items.tables import ImportRow
+from workbench.items.uploads.retention import remove_old_uploads
 from workbench.items.uploads.store import (
     NewItem,
     ProjectFacts,
@@ -33,6 +34,8 @@ from workbench.items.uploads.store import (
     project_facts,
     same_content_elsewhere,
 )
+from workbench.jobs.definition import StepCancelled
+from workbench.jobs.store import is_cancelled
 from workbench.outside import Outside
 
 TEXT_CHARACTERS = 100_000
@@ -40,6 +43,8 @@ _METADATA_CHARACTERS = 100_000
 _ID_CHARACTERS = 200
 _SHORT_CHARACTERS = 20
 _SHOWN_CHARACTERS = 2000
+_ROW_CHARACTERS = 8_000_000
+_LOOK_ROWS = 5000
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ def unfold(outside: Outside, import_id: int) -> dict[str, Any]:
     Returns:
         `rows`, `notes`, and `problem`: why the file cannot be read, or "".
     """
-    with outside.db.write() as session:
+    with outside.db.write(project=_project_of(outside, import_id)) as session:
         source = find_import(session, import_id)
         source.state, source.problem, source.finished_at = "running", "", None
         path, file_name = Path(source.path), source.file_name
@@ -66,12 +71,14 @@ def unfold(outside: Outside, import_id: int) -> dict[str, Any]:
     try:
         if not path.exists():
             raise InvalidInput("the uploaded file is not there any more; upload it again")
-        table = open_table(path, file_name)
-        n = _write_rows(table.rows, target)
+        mapping = ColumnMapping.of(source.mapping)
+        table = open_table(path, file_name, split=mapping.split, leave=mapping.left_out)
+        rows = _until_cancelled(outside, source.job_id, table.rows)
+        n = _write_rows(rows, target, outside.settings.max_unfolded_mb * 1_000_000)
         if not n:
             raise InvalidInput("the file has no rows below its header")
     except WorkbenchError as problem:
-        with outside.db.write() as session:
+        with outside.db.write(project=_project_of(outside, import_id)) as session:
             source = find_import(session, import_id)
             source.state, source.problem, source.finished_at = "failed", str(problem), outside.now()
         return {"rows": 0, "notes": [], "problem": str(problem)}
@@ -91,7 +98,7 @@ def import_chunk(outside: Outside, import_id: int, done: int, offset: int) -> di
     rows, after = _read_chunk(folder / "rows.jsonl", offset, outside.settings.chunk_items)
     mapping = ColumnMapping.of(source.mapping)
     judged = [_judged(outside, row, mapping, facts) for row in rows]
-    with outside.db.write() as session:
+    with outside.db.write(project=source.project_id) as session:
         lock_project(session, source.project_id)
         source = find_import(session, import_id)
         # Rows that an earlier run committed, in chunks of whatever size, are passed over and never lost.
@@ -110,9 +117,9 @@ def finish_import(outside: Outside, import_id: int, rows: int, notes: list[str])
         WrongState: Not every row was read; the import counts as failed, never as done.
     """
     _refuse_unread(outside, import_id, rows)
-    with outside.db.write() as session:
+    with outside.db.write(project=_project_of(outside, import_id)) as session:
         source = find_import(session, import_id)
-        folder = _work_folder(outside, source)
+        folder, path = _work_folder(outside, source), Path(source.path)
         rejects = folder / "rejects.csv"
         _join(folder / "rejects", rejects)
         source.rejects_path = str(rejects) if rejects.exists() else ""
@@ -129,11 +136,14 @@ def finish_import(outside: Outside, import_id: int, rows: int, notes: list[str])
         }
     shutil.rmtree(folder / "rejects", ignore_errors=True)
     (folder / "rows.jsonl").unlink(missing_ok=True)
+    # The copy that a saved dataset was unpacked to; the upload itself stays for some days.
+    shutil.rmtree(path.with_name("unpacked"), ignore_errors=True)
+    remove_old_uploads(outside)
     return result
 
 
 def _refuse_unread(outside: Outside, import_id: int, rows: int) -> None:
-    with outside.db.write() as session:
+    with outside.db.write(project=_project_of(outside, import_id)) as session:
         source = find_import(session, import_id)
         if source.rows_read == rows:
             return
@@ -145,20 +155,62 @@ def _refuse_unread(outside: Outside, import_id: int, rows: int) -> None:
     raise WrongState(problem)
 
 
+def _project_of(outside: Outside, import_id: int) -> int:
+    with outside.db.read() as session:
+        return find_import(session, import_id).project_id
+
+
 def _work_folder(outside: Outside, source: ImportRow) -> Path:
     return outside.settings.data_dir.resolve() / "imports" / source.job_id
 
 
-def _write_rows(rows: Iterator[Row], target: Path) -> int:
+def _until_cancelled(outside: Outside, job_id: str, rows: Iterator[Row]) -> Iterator[Row]:
+    """The rows, as long as nobody cancels the job: unfolding a large file is one long step.
+
+    Raises:
+        StepCancelled: Somebody did; nothing is kept, and the step runs anew when the job is resumed.
+    """
+    for n, row in enumerate(rows):
+        if n % _LOOK_ROWS == 0:
+            with outside.db.read() as session:
+                if is_cancelled(session, job_id):
+                    raise StepCancelled
+        yield row
+
+
+def _write_rows(rows: Iterator[Row], target: Path, limit: int) -> int:
     part = target.with_suffix(".part")
     n = 0
-    with part.open("w", encoding="ascii") as file:
-        for row in rows:
-            file.write(json.dumps([row.line, row.values, row.problem, row.raw]))
-            file.write("\n")
-            n += 1
+    try:
+        with part.open("w", encoding="ascii") as file:
+            for n, line in enumerate(_lines(rows, limit), start=1):  # noqa: B007 - its last value counts
+                file.write(line)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
     part.replace(target)
     return n
+
+
+def _lines(rows: Iterator[Row], limit: int) -> Iterator[str]:
+    written = 0
+    for row in rows:
+        line = _line(row)
+        written += len(line)
+        if written > limit:
+            raise InvalidInput(
+                f"the file unfolds to more than {limit // 1_000_000:,} MB; split it, or raise "
+                "WORKBENCH_MAX_UNFOLDED_MB and restart"
+            )
+        yield line
+
+
+def _line(row: Row) -> str:
+    line = json.dumps([row.line, row.values, row.problem, row.raw])
+    if len(line) > _ROW_CHARACTERS:
+        problem = f"is longer than {_ROW_CHARACTERS:,} characters"
+        line = json.dumps([row.line, {}, problem, line[:_SHOWN_CHARACTERS]])
+    return line + "\n"
 
 
 def _read_chunk(path: Path, offset: int, n: int) -> tuple[list[Row], int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
 
@@ -70,6 +70,7 @@ def start(
     region: Annotated[str, Form()] = "",
     sensitivity: Annotated[str, Form()] = "",
     reference: Annotated[str, Form()] = "",
+    split: Annotated[str, Form()] = "",
     caller: Caller = require(Permission.ITEMS_IMPORT),
 ) -> Response:
     """Start the import with this meaning of the columns."""
@@ -80,11 +81,12 @@ def start(
         "region": region,
         "sensitivity": sensitivity,
         "reference": reference,
+        "split": split,
     }
     known, path = find_upload(outside, caller.here.id, upload_id)
-    seen = kept_preview(path, known.file_name)
     try:
-        with outside.db.write() as session:
+        seen = kept_preview(path, known.file_name, split)
+        with outside.db.write(project=caller.here.id) as session:
             import_id, _ = start_import(
                 outside,
                 session,
@@ -116,9 +118,18 @@ def progress(
     return _result(request, outside, caller, import_id, "items/import_progress.html")
 
 
+def _known_import(outside: Out, import_id: RowId, caller: Caller = require(Permission.ITEMS_READ)) -> int:
+    """The import's id; looked for before a stream begins, which could no longer say 404."""
+    with outside.db.read() as session:
+        return find_import(session, import_id, project_id=caller.here.id).id
+
+
 @router.get("/projects/{key}/import/{import_id}/live", response_class=EventSourceResponse)
 async def live(
-    request: Request, outside: Out, import_id: RowId, caller: Caller = require(Permission.ITEMS_READ)
+    request: Request,
+    outside: Out,
+    import_id: Annotated[int, Depends(_known_import)],
+    caller: Caller = require(Permission.ITEMS_READ),
 ) -> AsyncIterator[ServerSentEvent]:
     """Says when the import went on."""
     project_id = caller.here.id

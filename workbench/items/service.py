@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from workbench.activity.store import record
 from workbench.errors import InvalidInput
 from workbench.items.reading.detect import ColumnMapping, Preview, preview
 from workbench.items.uploads.files import save_upload, shown_name
@@ -42,8 +43,12 @@ def start_import(
     Raises:
         InvalidInput: The file cannot be read, or the mapping names a column it does not have.
     """
-    seen = seen or preview(path, file_name)
+    seen = seen or preview(path, file_name, split=mapping.split if mapping else "")
     mapping = mapping or seen.mapping
+    if mapping.split and mapping.split not in seen.splits:
+        raise InvalidInput(
+            f'the file has no split "{mapping.split[:40]}"; its splits are {", ".join(seen.splits) or "none"}'
+        )
     missing = [column for column in mapping.named() if column not in seen.columns]
     # Later objects of a JSON file may hold columns which its first ones lack.
     if missing and (seen.format != "jsonl" or mapping.text in missing):
@@ -65,6 +70,15 @@ def start_import(
         mapping=mapping.document(),
         created_by=by,
         created_at=now,
+    )
+    record(
+        session,
+        at=now,
+        actor=by,
+        verb="import.started",
+        about=f"import:{row.id}",
+        project_id=project_id,
+        after={"file": row.file_name, "format": row.format, "columns": row.mapping},
     )
     start_job(
         session,

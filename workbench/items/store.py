@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from workbench.activity.moves import seal_moves
+from workbench.db.bulk import insert_many
 from workbench.db.upsert import add_counts
 from workbench.errors import WrongState
 from workbench.items.domain import ItemState, may_move
@@ -71,7 +73,8 @@ def move_items(
             .values(state=to_state, state_at=at)
             .execution_options(synchronize_session=False)
         )
-    session.execute(insert(ItemMoveRow), moves)
+    seal_moves(session, moves)
+    insert_many(session, ItemMoveRow, moves)
     count_states(session, deltas)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from workbench.db.tenancy import Through
 from workbench.db.types import Base, Id
 
 
@@ -43,6 +44,7 @@ class ItemRow(Base):
     """The thing to be labeled; `key64` is the 64-bit number that lotteries hash."""
 
     __tablename__ = "items"
+    __tenant__ = Through(("id",), "visits", "item_id", only=frozenset({"id", "public_id"}))
     __table_args__ = (
         UniqueConstraint("project_id", "external_id"),
         Index("ix_items_project_state", "project_id", "state", "id"),
@@ -63,6 +65,7 @@ class ItemRow(Base):
     round: Mapped[int]
     created_at: Mapped[datetime]
     state_at: Mapped[datetime]
+    erased_at: Mapped[datetime | None]
 
 
 class ItemPartRow(Base):
@@ -89,7 +92,7 @@ class ReferenceLabelRow(Base):
 
 
 class ItemMoveRow(Base):
-    """One move of an item from state to state: who, when, why."""
+    """One move of an item from state to state: who, when, why; an event of the record seals `chunk`."""
 
     __tablename__ = "item_moves"
     __table_args__ = (Index("ix_item_moves_item", "item_id", "id"),)
@@ -103,6 +106,7 @@ class ItemMoveRow(Base):
     actor: Mapped[str] = mapped_column(String(200))
     reason: Mapped[str] = mapped_column(Text)
     because: Mapped[dict[str, Any]]
+    chunk: Mapped[int | None] = mapped_column(Id)
 
 
 class ItemCountRow(Base):

@@ -66,6 +66,10 @@ class JobKind:
     queue: JobQueue = JobQueue.WORK
 
 
+class StepCancelled(Exception):
+    """The job was cancelled during a step: it leaves no result, and runs anew when the job is resumed."""
+
+
 class NotJson(TypeError):
     """An argument or result of a job would come back changed from JSON."""
 

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import structlog
-from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID, StepOptions
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer, SetWorkflowID
 from dbos._error import DBOSAwaitedWorkflowCancelledError, DBOSWorkflowCancelledError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Engine as SqlEngine
+from sqlalchemy.exc import DBAPIError
 
-from integrations.errors import IntegrationError
-from workbench.db.database import job_engine_database
-from workbench.errors import Unavailable, WorkbenchError, WrongState
-from workbench.jobs import store
+from workbench.db.engines import job_engine_database, postgresql_engine
+from workbench.db.fence import Fenced, fenced_by
+from workbench.db.urls import database_address
+from workbench.errors import WorkbenchError, WrongState
+from workbench.jobs import store, workers
 from workbench.jobs.definition import JobKind, JobQueue, JobState, Json, checked_json
+from workbench.jobs.presence import Presence
+from workbench.jobs.running import Run, begin_job, end_job, lost, sentence
 from workbench.jobs.tables import JobRow
 from workbench.outside import Outside
 
@@ -29,46 +33,48 @@ log = structlog.get_logger(__name__)
 
 # Bumped only when the order of steps in some job changes so that a half-done one could not go on.
 PROTOCOL_VERSION = "1"
+SCHEMA = "workbench_jobs"
+"""On PostgreSQL the engine's tables lie in this schema of the application's database."""
 
 _LOOK_SECONDS = 0.3
 _CONCURRENCY = {JobQueue.WORK: 2, JobQueue.LANES: 4}
-_TRANSIENT = (Unavailable,)
-
-
-class StepBroke(Exception):
-    """A step met something nobody foresaw; the message is its kind alone."""
+_ENGINE_CONNECTIONS = 6
+_PENDING, _ENDED = "PENDING", frozenset({"SUCCESS", "ERROR", "CANCELLED"})
+# A row and the engine disagree for a moment whenever one of them was just written.
+_LOST_AFTER_S = 5.0
 
 
 class Engine:
-    """Runs jobs in this process until stopped.
+    """Runs jobs in this process until stopped, beside other workers where the database is PostgreSQL.
 
     Args:
         outside: The outside world, handed to each step.
         kinds: All kinds of jobs that may be asked for.
-        executor_id: This worker's name; after a crash a worker of the same name takes up its jobs.
+        name: This worker's name, unique among workers; after a crash one of the same name takes up its
+            jobs at once, and others do when it stays silent.
     """
 
-    def __init__(self, outside: Outside, kinds: Sequence[JobKind], *, executor_id: str = "worker-1") -> None:
+    def __init__(self, outside: Outside, kinds: Sequence[JobKind], *, name: str = "worker-1") -> None:
         self.outside = outside
         self.kinds = {kind.name: kind for kind in kinds}
+        self.presence = Presence(outside, name, self._tend)
+        self._odd: dict[str, float] = {}
         self._stop = threading.Event()
         self._sent: set[str] = set()
         self._looker: threading.Thread | None = None
         config: DBOSConfig = {
             "name": "workbench",
             "application_version": PROTOCOL_VERSION,
-            "executor_id": executor_id,
+            "executor_id": name,
             "serializer": DBOSPortableJSONSerializer(),
             # Its own error lines carry tracebacks with the values of rows; ours say where, not what.
             "log_level": "CRITICAL",
             "console_log_level": "CRITICAL",
             "max_executor_threads": 16,
         }
-        if outside.settings.engine_url.startswith("sqlite"):
-            config["system_database_engine"] = job_engine_database(outside.settings.engine_url)
-            config["system_database_url"] = outside.settings.engine_url
-        else:
-            config["system_database_url"] = outside.settings.engine_url
+        config["system_database_url"] = outside.settings.engine_url
+        config["system_database_engine"] = _engine_database(outside)
+        config["dbos_system_schema"] = SCHEMA
         logging.getLogger("dbos").setLevel(logging.CRITICAL)
         DBOS(config=config)
 
@@ -78,38 +84,79 @@ class Engine:
 
         self._workflow: Callable[[str, str], Json] = workflow
 
-    def start(self) -> None:
-        """Take up what was cut off, then look for new jobs every moment."""
+    def start(self, *, patience_s: float = 0.0) -> None:
+        """Take this worker's name and what was cut off under it, then look for new jobs every moment.
+
+        Args:
+            patience_s: How long to wait for another process of the name to be gone.
+
+        Raises:
+            Conflict: Another worker of this name lives.
+        """
+        self.presence.enter(patience_s=patience_s)
         DBOS.launch()
         for queue in JobQueue:
             DBOS.register_queue(
                 queue.value, worker_concurrency=_CONCURRENCY[queue], polling_interval_sec=_LOOK_SECONDS
             )
-        self._adopt_lost()
+        with self.outside.db.read() as session:
+            is_alone = workers.names_of(workers.live_workers(session)) == {self.presence.me.name}
+        if is_alone:
+            self._adopt_lost(after_s=0.0)
         self._looker = threading.Thread(target=self._look_for_jobs, name="jobs", daemon=True)
         self._looker.start()
 
     def stop(self, *, patience_s: int = 20) -> None:
-        """Let running steps end, then leave; what is half done goes on at the next start."""
+        """Let running steps end, then leave; what is half done goes on elsewhere, or at the next start."""
         self._stop.set()
         if self._looker:
             self._looker.join(timeout=10)
         DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=patience_s)
+        self.presence.leave()
 
     def _run(self, job_id: str, kind_name: str) -> Json:
-        run = _Run(self.outside, job_id)
+        run = Run(self.outside, job_id, self._stop)
         try:
-            arguments = run.step(_begin, job_id)
+            engine_id = DBOS.workflow_id or job_id
+            fence = run.surely(lambda: self._claim(job_id, engine_id))
+            with fenced_by(lambda session: workers.owns_job(session, job_id, fence)):
+                self._work(run, kind_name)
+        except Fenced:
+            log.warning("a job was dropped: it has another owner", job=job_id, kind=kind_name)
+            raise lost(job_id) from None
+        return None
+
+    def _claim(self, job_id: str, engine_id: str) -> int:
+        with self.outside.db.beside() as session:
+            me = self.presence
+            fence = workers.claim_job(session, job_id, engine_id, me.me.name)
+            if fence is None or not workers.lives(session, me.me.name, me.epoch):
+                raise Fenced
+            return fence
+
+    def _work(self, run: Run, kind_name: str) -> None:
+        try:
+            arguments = run.step(begin_job, run.job_id)
             kind = self._known(kind_name)
             result = checked_json(kind.run(run, arguments), f"result of job {kind_name}")
-            run.step(_end, job_id, JobState.DONE.value, result, "")
+            run.step(end_job, run.job_id, JobState.DONE.value, result, "")
         except (DBOSWorkflowCancelledError, DBOSAwaitedWorkflowCancelledError):
             raise
         except Exception as problem:
-            log.warning("job failed", job=job_id, kind=kind_name, error=type(problem).__name__)
-            _end(self.outside, job_id, JobState.FAILED.value, None, sentence(problem))
+            if isinstance(problem, DBAPIError):
+                # The engine's database failed it, not the work: that begins anew, past what is done.
+                log.warning("the job engine was cut off", job=run.job_id, error=type(problem).__name__)
+                run.surely(lambda: self._begin_anew(run.job_id))
+                raise
+            said = sentence(problem)
+            log.warning("job failed", job=run.job_id, kind=kind_name, error=type(problem).__name__)
+            run.surely(lambda: end_job(self.outside, run.job_id, JobState.FAILED.value, None, said))
             raise
-        return None
+
+    def _begin_anew(self, job_id: str) -> None:
+        with self.outside.db.append() as session:
+            if store.find_job(session, job_id, lock=True).state == JobState.RUNNING:
+                store.report(session, job_id, state=JobState.RESUMING)
 
     def _known(self, name: str) -> JobKind:
         kind = self.kinds.get(name)
@@ -133,7 +180,7 @@ class Engine:
             try:
                 self._take(row)
             except WorkbenchError as problem:
-                _end(self.outside, row.id, JobState.FAILED.value, None, str(problem))
+                end_job(self.outside, row.id, JobState.FAILED.value, None, str(problem))
 
     def _take(self, row: JobRow) -> None:
         if row.state == JobState.CANCELLING:
@@ -151,7 +198,7 @@ class Engine:
 
     def _cancel(self, row: JobRow) -> None:
         DBOS.cancel_workflow(row.engine_id)
-        _end(self.outside, row.id, JobState.CANCELLED.value, None, "")
+        end_job(self.outside, row.id, JobState.CANCELLED.value, None, "")
         self._sent.discard(row.engine_id)
 
     def _resume(self, row: JobRow) -> None:
@@ -166,20 +213,58 @@ class Engine:
             engine_id = f"{row.id}~{turn + 1}"
             state = JobState.QUEUED
         # Written first: the work may end at any moment after the engine has it, and that must stand.
-        with self.outside.db.write() as session:
+        with self.outside.db.append() as session:
+            now = store.find_job(session, row.id, lock=True)
+            if (now.state, now.engine_id) != (JobState.RESUMING, row.engine_id):
+                return  # Another worker was faster.
             store.report(session, row.id, state=state, engine_id=engine_id, finished_at=None)
         if goes_on:
             DBOS.resume_workflow(engine_id, queue_name=kind.queue.value)
 
-    def _adopt_lost(self) -> None:
-        """Jobs that say they run but that the engine does not know (its file was lost) begin anew."""
+    def _tend(self, living: set[str]) -> None:
+        """Nobody's work goes on here or elsewhere (done by the leader)."""
+        for status in DBOS.list_workflows(status=_PENDING, load_input=False, load_output=False):
+            if status.executor_id not in living:
+                log.warning(
+                    "a job goes on with another worker", job=status.workflow_id, was=status.executor_id
+                )
+                DBOS.resume_workflow(status.workflow_id, queue_name=self._queue_of(status.workflow_id))
+        self._adopt_lost()
+
+    def _queue_of(self, engine_id: str) -> str:
         with self.outside.db.read() as session:
-            running = store.running_jobs(session)
-        for row in running:
+            row = store.job_of_engine(session, engine_id)
+        kind = self.kinds.get(row.kind) if row else None
+        return (kind.queue if kind else JobQueue.WORK).value
+
+    def _adopt_lost(self, *, after_s: float = _LOST_AFTER_S) -> None:
+        """Jobs that say they run or wait but that the engine lost, or counts as ended, begin anew.
+
+        They are looked at twice, some seconds apart, where others work: the one is always written a moment
+        before the other.
+        """
+        with self.outside.db.read() as session:
+            open_jobs = store.jobs_under_way(session)
+        odd: dict[str, float] = {}
+        for row in open_jobs:
             status = DBOS.get_workflow_status(row.engine_id)
-            if status is None or status.status in {"SUCCESS", "ERROR", "CANCELLED"}:
-                with self.outside.db.write() as session:
-                    store.report(session, row.id, state=JobState.RESUMING)
+            if status is not None and status.status not in _ENDED:
+                continue
+            if row.state == JobState.QUEUED and status is None:
+                self._sent.discard(row.engine_id)
+                continue
+            since = self._odd.get(row.engine_id, time.monotonic())
+            odd[row.engine_id] = since
+            if time.monotonic() - since >= after_s:
+                self._adopt(row)
+        self._odd = odd
+
+    def _adopt(self, row: JobRow) -> None:
+        with self.outside.db.append() as session:
+            now = store.find_job(session, row.id, lock=True)
+            if (now.state, now.engine_id) == (row.state, row.engine_id):
+                log.warning("a job that the engine lost begins anew", job=row.id)
+                store.report(session, row.id, state=JobState.RESUMING)
 
     def forget(self, engine_ids: Sequence[str]) -> None:
         """Drop the engine's records of recurring jobs that have ended."""
@@ -188,81 +273,8 @@ class Engine:
             self._sent.difference_update(engine_ids)
 
 
-class _Run:
-    """A job as its function sees it."""
-
-    def __init__(self, outside: Outside, job_id: str) -> None:
-        self.outside = outside
-        self.job_id = job_id
-
-    def step(self, function: Callable[..., Json], *arguments: Json) -> Any:
-        name = getattr(function, "__name__", "step")
-        checked_json(list(arguments), f"arguments of {name}")
-
-        def work() -> Json:
-            try:
-                return checked_json(function(self.outside, *arguments), f"result of {name}")
-            except OperationalError as problem:
-                log.warning("the database did not take a step", step=name, job=self.job_id, exc_info=problem)
-                raise Unavailable("the database is busy or cannot be reached; tried again") from None
-            except Exception as problem:
-                if speaks_for_itself(problem):
-                    raise
-                log.error("a step broke", step=name, job=self.job_id, exc_info=problem)  # noqa: TRY400
-                # The engine keeps and prints what is raised here: only the kind, never what rows hold.
-                raise StepBroke(type(problem).__name__) from None
-
-        options: StepOptions = {
-            "name": name,
-            "retries_allowed": True,
-            "max_attempts": 4,
-            "interval_seconds": 0.5,
-            "backoff_rate": 2.0,
-            "should_retry": lambda problem: isinstance(problem, _TRANSIENT),
-        }
-        return DBOS.run_step(options, work)
-
-    def progress(self, done: int, total: int | None = None, message: str = "") -> None:
-        values: dict[str, Any] = {"done": done, "message": message, "seen_at": self.outside.now()}
-        if total is not None:
-            values["total"] = total
-        with self.outside.db.write() as session:
-            store.report(session, self.job_id, **values)
-
-
-def _begin(outside: Outside, job_id: str) -> dict[str, Any]:
-    with outside.db.write() as session:
-        row = store.find_job(session, job_id)
-        if row.state in {JobState.QUEUED, JobState.RESUMING}:
-            row.state = JobState.RUNNING
-        row.started_at = row.started_at or outside.now()
-        row.problem = ""
-        return dict(row.arguments)
-
-
-def _end(outside: Outside, job_id: str, state: str, result: Json, problem: str) -> None:
-    with outside.db.write() as session:
-        row = store.find_job(session, job_id)
-        if state == JobState.CANCELLED and row.state != JobState.CANCELLING:
-            return  # It came to its end before it could be stopped.
-        if state == JobState.FAILED and row.state in {JobState.CANCELLING, JobState.CANCELLED}:
-            state, problem = JobState.CANCELLED.value, ""  # Its last step broke while it was being stopped.
-        store.finish(session, job_id, JobState(state), now=outside.now(), result=result, problem=problem)
-
-
-def sentence(problem: BaseException) -> str:
-    """What to show of a problem: our own errors speak for themselves, others only by kind."""
-    cause: BaseException | None = problem
-    while cause is not None:
-        if speaks_for_itself(cause):
-            return str(cause)
-        errors = getattr(cause, "errors", None)
-        cause = errors[-1] if isinstance(errors, list) and errors else cause.__cause__
-    kind = str(problem) if isinstance(problem, StepBroke) else type(problem).__name__
-    return f"something unexpected broke ({kind}); the log has it. Resume the job to try again."
-
-
-def speaks_for_itself(problem: BaseException) -> bool:
-    """Whether a problem is one of ours, whose message may be shown."""
-    ours = type(problem).__module__.startswith(("models.", "routing."))
-    return ours or isinstance(problem, WorkbenchError | IntegrationError)
+def _engine_database(outside: Outside) -> SqlEngine:
+    address = database_address(outside.settings.engine_url)
+    if address.get_backend_name() == "sqlite":
+        return job_engine_database(address)
+    return postgresql_engine(address, client=outside.db.client, pool_size=_ENGINE_CONNECTIONS, patient=True)

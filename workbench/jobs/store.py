@@ -56,13 +56,13 @@ def start_job(
     return job_id
 
 
-def find_job(session: Session, job_id: str) -> JobRow:
-    """The job of that id.
+def find_job(session: Session, job_id: str, *, lock: bool = False) -> JobRow:
+    """The job of that id; with `lock` nobody changes it before the transaction ends.
 
     Raises:
         NotFound: There is none.
     """
-    row = session.get(JobRow, job_id)
+    row = session.get(JobRow, job_id, with_for_update=lock or None, populate_existing=lock)
     if row is None:
         raise NotFound(f"there is no job {job_id}")
     return row
@@ -150,12 +150,18 @@ def cancel_job(session: Session, job_id: str) -> JobRow:
     Raises:
         WrongState: It has ended already.
     """
-    row = find_job(session, job_id)
+    row = find_job(session, job_id, lock=True)
     if row.state not in OPEN:
         raise WrongState(f"the job has ended ({row.state}); only a waiting or running job can be cancelled")
     row.state = JobState.CANCELLING
     row.message = "stops after its current step"
     return row
+
+
+def is_cancelled(session: Session, job_id: str) -> bool:
+    """Whether somebody asked the job to stop."""
+    state = session.scalar(select(JobRow.state).where(JobRow.id == job_id))
+    return state in {JobState.CANCELLING, JobState.CANCELLED}
 
 
 def resume_job(session: Session, job_id: str) -> JobRow:
@@ -164,7 +170,7 @@ def resume_job(session: Session, job_id: str) -> JobRow:
     Raises:
         WrongState: It runs, or is done.
     """
-    row = find_job(session, job_id)
+    row = find_job(session, job_id, lock=True)
     if row.state not in {JobState.CANCELLED, JobState.FAILED}:
         raise WrongState(f"the job is {row.state}; only a cancelled or failed job can be resumed")
     row.state = JobState.RESUMING
@@ -185,6 +191,12 @@ def finish(
     report(session, job_id, state=state, finished_at=now, result=result, problem=problem)
 
 
-def running_jobs(session: Session) -> list[JobRow]:
-    """Jobs that say they run."""
-    return list(session.scalars(select(JobRow).where(JobRow.state == JobState.RUNNING)))
+def jobs_under_way(session: Session) -> list[JobRow]:
+    """Jobs that say they run, or that they wait for the engine."""
+    states = (JobState.RUNNING, JobState.QUEUED)
+    return list(session.scalars(select(JobRow).where(JobRow.state.in_(states))))
+
+
+def job_of_engine(session: Session, engine_id: str) -> JobRow | None:
+    """The job that the engine knows under this id, if any."""
+    return session.scalar(select(JobRow).where(JobRow.engine_id == engine_id))

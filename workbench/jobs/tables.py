@@ -1,11 +1,11 @@
-"""Table of jobs: what was asked, how far it is."""
+"""Tables of jobs: what was asked, how far it is, who works."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, String, Text
+from sqlalchemy import Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from workbench.db.types import Base, Id, Json
@@ -37,3 +37,39 @@ class JobRow(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     seen_at: Mapped[datetime | None]
+    worker_id: Mapped[str | None] = mapped_column(String(80))
+    """Who runs it, or ran it last."""
+    fence: Mapped[int] = mapped_column(server_default=text("0"), default=0)
+    """Counts its owners: what an earlier one still writes is refused."""
+
+
+class WorkerRow(Base):
+    """A process that runs jobs, by the name that it keeps when it is started again."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(String(80), primary_key=True)
+    epoch: Mapped[int]
+    """Counts its lives: whoever was declared dead, or replaced, has an earlier one."""
+    state: Mapped[str] = mapped_column(String(8))
+    host: Mapped[str] = mapped_column(String(200))
+    process_space: Mapped[str] = mapped_column(String(60))
+    """Processes of the same space see one another's numbers."""
+    pid: Mapped[int]
+    client: Mapped[str] = mapped_column(String(64))
+    """The name of its connections to PostgreSQL."""
+    version: Mapped[str] = mapped_column(String(40))
+    started_at: Mapped[datetime]
+    beat_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class LeaseRow(Base):
+    """What one worker at a time may do, until a moment unless it says again that it lives."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(80))
+    number: Mapped[int]
+    until_at: Mapped[datetime]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +26,8 @@ class VisitState(StrEnum):
     """The server thinks the task is done, but an answer is still wanted."""
     ANSWERED = "answered"
     WITHDRAWN = "withdrawn"
+    RECALLED = "recalled"
+    """Taken back: its task is being removed; an answer that somebody gives meanwhile is kept and paid."""
     REFUSED = "refused"
     """Label Studio does not take this one item; somebody must look at it."""
 
@@ -37,6 +41,8 @@ class LaneState(StrEnum):
     WANTED = "wanted"
     READY = "ready"
     BROKEN = "broken"
+    FROZEN = "frozen"
+    """Its server seems to have been restored from an older state: a person has to decide."""
     SUSPECT = "suspect"
     """Its tasks are not what we sent: a person has to look; nothing that doesn't fit is believed."""
 
@@ -173,6 +179,17 @@ def lane_title(project: str, pool: str, stage: str, overlap: int) -> str:
     )
     middle = f" · {pool}"[: 47 - len(ending) - 3]
     return f"{project[: 50 - len(middle) - len(ending)].rstrip()}{middle}{ending}".ljust(3, ".")
+
+
+def lane_key(project: str, server: str, pool: str, stage: str, overlap: int) -> str:
+    """The key that a lane's project in Label Studio carries, 24 characters.
+
+    The same lane always has the same key: when our database comes back from a back-up that was made before
+    the lane was, the lane that people went on working in is found again. The ids of server and pool are
+    opaque and random, so nobody else's lane has it.
+    """
+    place = json.dumps([project, server, pool, stage, overlap])
+    return hashlib.sha256(place.encode()).hexdigest()[:24]
 
 
 def lane_description(names: Sequence[str]) -> str:

@@ -6,9 +6,9 @@ from typing import Any
 
 from workbench.errors import Unavailable
 from workbench.jobs.definition import JobKind, JobQueue, JobRun, Json
-from workbench.labeling.lanes import make_visits
 from workbench.labeling.planning import look, wants_of
 from workbench.labeling.tending import all_well, tend
+from workbench.labeling.visits import make_visits
 
 SYNC = "sync"
 
@@ -18,19 +18,21 @@ def run(job: JobRun, arguments: dict[str, Any]) -> Json:
 
     A lane that fails does not hold up the others; a server that does not answer is left alone for this round.
     """
-    round_ = _Round(job)
+    round_ = _Round(job, only_hinted=bool(arguments.get("hinted")))
     plan = job.step(look, arguments["project_id"])
     for lane in plan["lanes"]:
-        round_.hear(lane)
+        if "hints" in lane["wants"] or not round_.only_hinted:
+            round_.hear(lane)
     made = job.step(make_visits, arguments["project_id"]) if plan["new_visits"] else {"visits": 0}
     for lane in job.step(look, arguments["project_id"])["lanes"]:
-        for action in ("set_up", "push"):
+        for action in ("recall", "set_up", "keep", "push"):
             if action in lane["wants"]:
                 round_.tend(action, lane)
         if lane["is_broken"] and lane["id"] not in round_.failed:
             job.step(all_well, lane["id"])
-    if round_.down:
-        raise Unavailable(next(iter(round_.down.values())))
+    problems = [problem for problem in round_.down.values() if problem]
+    if problems:
+        raise Unavailable(problems[0])
     return {
         "read": round_.sums.get("read", 0),
         "pushed": round_.sums.get("pushed", 0),
@@ -42,15 +44,18 @@ def run(job: JobRun, arguments: dict[str, Any]) -> Json:
 class _Round:
     """What one round has done so far, and which servers did not answer in it."""
 
-    def __init__(self, job: JobRun) -> None:
+    def __init__(self, job: JobRun, *, only_hinted: bool = False) -> None:
         self.job = job
+        self.only_hinted = only_hinted
         self.sums: dict[str, int] = {}
         self.failed: set[int] = set()
         self.down: dict[int, str] = {}
 
     def hear(self, lane: dict[str, Any]) -> None:
         """Read what people did in a lane, and mend what that calls for."""
-        if "read" in lane["wants"]:
+        if "hints" in lane["wants"]:
+            self.tend("hints", lane)
+        if "read" in lane["wants"] and not self.only_hinted:
             while self.tend("read", lane).get("more"):
                 pass
         if "reopen" in self.job.step(wants_of, lane["id"]):
@@ -65,6 +70,8 @@ class _Round:
         told = self.job.step(tend, action, lane["id"])
         if told["server"]:
             self.down[lane["server_id"]] = told["problem"]
+        elif told.get("frozen"):
+            self.down[lane["server_id"]] = ""
         elif told["problem"]:
             self.failed.add(lane["id"])
         done: dict[str, Any] = told["done"]

@@ -24,9 +24,10 @@ from workbench.labeling.domain import (
     nobody_left,
     too_often_skipped,
 )
-from workbench.labeling.lanes import add_adjudication
 from workbench.labeling.tables import AnnotationRevisionRow, AnnotationRow, LaneRow, VisitRow
+from workbench.labeling.visits import add_adjudication
 from workbench.outside import Outside
+from workbench.people.belonging import supplier_of_person
 from workbench.people.tables import ServerRow
 from workbench.prelabeling.tables import PredictionRow
 from workbench.projects.tables import ProjectRow
@@ -65,12 +66,17 @@ def judge_task(
     rows = [
         row
         for row in store.annotations_of_items(session, [visit.item_id])[visit.item_id]
-        if row.visit_id == visit.id and row.epoch == visit.epoch
+        if row.visit_id == visit.id
     ]
-    # A task that somebody deleted takes no answers with it: what was given there still counts.
-    before = [row for row in rows if row.ls_task_id not in {None, visit.ls_task_id}]
+    # A task that somebody deleted takes no answers with it, nor does a server that was restored: what was
+    # given there still counts.
+    before = [
+        row for row in rows if row.epoch != visit.epoch or row.ls_task_id not in {None, visit.ls_task_id}
+    ]
     earlier = frozenset(
-        row.ls_user_id for row in before if row.status == Status.COUNTED and row.deleted_at is None
+        _account_now(context, row)
+        for row in before
+        if row.status == Status.COUNTED and row.deleted_at is None
     )
     known = {row.ls_annotation_id: row for row in rows if row not in before}
     heard = {raw.annotation_id: _hear(context, raw, known.get(raw.annotation_id)) for raw in annotations}
@@ -84,6 +90,14 @@ def judge_task(
         if ls_id not in heard and row.deleted_at is None:
             _tombstone(session, context, row)
     _advance(outside, session, context, visit, judged, earlier, is_labeled=is_labeled)
+
+
+def _account_now(context: LaneContext, row: AnnotationRow) -> int:
+    """Whose answer it is; after a restore the same person may have another number."""
+    if row.epoch == context.server.epoch:
+        return row.ls_user_id
+    now = [number for number, person in context.persons.items() if person == row.person_id]
+    return now[0] if now else -row.id
 
 
 def _hear(
@@ -152,6 +166,9 @@ def _store(
             ls_task_id=visit.ls_task_id,
             ls_user_id=heard.completed_by,
             person_id=context.persons.get(heard.completed_by),
+            supplier_id=supplier_of_person(
+                session, context.persons.get(heard.completed_by), otherwise=context.row.supplier_id
+            ),
             blind=not adjudicated
             and not (visit.show_suggestion and prediction is not None and prediction.label),
             predicted=prediction.label if prediction else "",
@@ -177,7 +194,12 @@ def _store(
         row.revision += 1
         context.changes.append(Change(before, _fact(row)))
     store.replace_answers(
-        session, row.id, [{"control": a.control, "kind": a.kind, "value": a.value} for a in answers]
+        session,
+        row.id,
+        [
+            {"control": a.control, "kind": a.kind, "value": a.value, "supplier_id": row.supplier_id}
+            for a in answers
+        ],
     )
 
 
@@ -204,6 +226,7 @@ def _keep_revision(session: Session, row: AnnotationRow, now: datetime) -> None:
             result=row.result,
             ls_updated_at=row.ls_updated_at,
             replaced_at=now,
+            supplier_id=row.supplier_id,
         )
     )
 
@@ -227,7 +250,7 @@ def _advance(
     is_labeled: bool,
 ) -> None:
     """Move visit and item on: answered, wanting more again, or sent on because nobody is left to ask."""
-    if visit.state == VisitState.WITHDRAWN:
+    if visit.state in {VisitState.WITHDRAWN, VisitState.RECALLED}:
         # What comes now is kept and paid, but somebody else decides already.
         return
     missing, is_exhausted = _still_wanted(context, visit, judged, earlier)

@@ -9,13 +9,17 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from integrations.label_studio.errors import LabelStudioRejected
-from integrations.label_studio.interface import TaskAnswers, TaskStamp
+from integrations.label_studio.interface import LabelStudio, TaskAnswers, TaskStamp
 from integrations.label_studio.label_config import parse
 from workbench.labeling import store
-from workbench.labeling.copies import sent_lately, settle_copies
+from workbench.labeling.copies import settle_copies
 from workbench.labeling.domain import LaneState, VisitState
+from workbench.labeling.hints import forget_hints, hints_of
 from workbench.labeling.judging import LaneContext, blind_answers, judge_task
-from workbench.labeling.lanes import client_of, send_again
+from workbench.labeling.lanes import client_of
+from workbench.labeling.life import check_answers, check_tasks_gone, raise_marks, seen_in
+from workbench.labeling.tables import LaneRow, VisitRow
+from workbench.labeling.visits import send_again
 from workbench.outside import Outside
 from workbench.people.accounts import adopt_accounts
 from workbench.people.store import accounts_in_pool, find_pool, find_server, persons_by_account, rate_cards_of
@@ -53,6 +57,7 @@ def read_lane(outside: Outside, lane_id: int) -> dict[str, Any]:
     ]
     chunk = fresh[:TASKS_A_STEP]
     answers = client.read_tasks(lane.ls_project_id, [stamp.task_id for stamp in chunk]) if chunk else []
+    check_answers(outside, client, lane, answers)
     unknown = _unknown_accounts(outside, server, answers)
     if unknown:
         adopt_accounts(outside, server.id, client.members())
@@ -60,8 +65,9 @@ def read_lane(outside: Outside, lane_id: int) -> dict[str, Any]:
     mark = (
         chunk[-1].updated_at if len(chunk) < len(fresh) else max((s.updated_at for s in stamps), default=None)
     )
-    with outside.db.write() as session:
+    with outside.db.write(project=lane.project_id) as session:
         withdrawn = _receive(outside, session, lane_id, chunk, answers)
+        raise_marks(outside, session, server, seen_in(answers))
         row = store.find_lane(session, lane_id)
         if mark is not None and (row.read_up_to is None or mark > row.read_up_to):
             row.read_up_to = mark
@@ -69,6 +75,28 @@ def read_lane(outside: Outside, lane_id: int) -> dict[str, Any]:
     for task_id in withdrawn:
         _unless_gone(client.close_task, task_id)
     return {"read": len(chunk), "more": len(chunk) < len(fresh)}
+
+
+def read_hinted(outside: Outside, lane_id: int) -> dict[str, Any]:
+    """Read the tasks that the server told something about, and only those; what it told is not believed."""
+    with outside.db.read() as session:
+        lane = store.find_lane(session, lane_id)
+        server = find_server(session, lane.server_id)
+        hints = hints_of(session, lane_id, TASKS_A_STEP)
+        visits = store.visits_by_task(session, lane_id, [hint.ls_task_id for hint in hints])
+    client = client_of(outside, server)
+    answers = client.read_tasks(lane.ls_project_id or 0, sorted(visits)) if visits else []
+    check_answers(outside, client, lane, answers)
+    if _unknown_accounts(outside, server, answers):
+        adopt_accounts(outside, server.id, client.members())
+    stamps = [TaskStamp(task.task_id, task.updated_at, task.visit_key) for task in answers]
+    with outside.db.write(project=lane.project_id) as session:
+        withdrawn = _receive(outside, session, lane_id, stamps, answers)
+        raise_marks(outside, session, server, seen_in(answers))
+        forget_hints(session, hints)
+    for task_id in withdrawn:
+        _unless_gone(client.close_task, task_id)
+    return {"read": len(answers), "hints": len(hints)}
 
 
 def reopen_tasks(outside: Outside, lane_id: int) -> dict[str, int]:
@@ -88,7 +116,7 @@ def reopen_tasks(outside: Outside, lane_id: int) -> dict[str, int]:
         shown = sum(row.status != Status.SKIPPED for row in here)
         if visit.ls_task_id is not None:
             _unless_gone(client.reopen_task, visit.ls_task_id, shown + max(visit.overlap - usable, 1))
-        with outside.db.write() as session:
+        with outside.db.write(project=lane.project_id) as session:
             store.set_visits(session, [visit.id], state=VisitState.IN_LANE)
     return {"reopened": len(visits)}
 
@@ -112,18 +140,51 @@ def compare_lane(outside: Outside, lane_id: int) -> dict[str, int]:
             for state in (VisitState.IN_LANE, VisitState.REOPEN)
             for visit in store.visits_in(session, lane_id, state)
         ]
-        lately = sent_lately(outside, session, lane_id)
     if lane.ls_project_id is None:
         return {"lost": 0}
     client = client_of(outside, server)
-    there = client.task_ids(lane.ls_project_id) if open_visits or lately else set()
-    settle_copies(outside, client, lane_id, lane.ls_project_id, there)
+    stamps = client.changed_tasks(lane.ls_project_id, None)
+    there = {stamp.task_id for stamp in stamps}
     lost = [visit for visit in open_visits if visit.ls_task_id not in there]
+    check_tasks_gone(outside, client, lane, [visit.ls_task_id or 0 for visit in lost], there)
+    read_again = _check_older(outside, client, lane, stamps)
+    settle_copies(outside, client, lane_id, lane.ls_project_id, there)
     now = outside.now()
-    with outside.db.write() as session:
+    with outside.db.write(project=lane.project_id) as session:
         send_again(session, lost, "its task was deleted in Label Studio; it will be sent again", now)
-        store.find_lane(session, lane_id).compared_at = now
+        row = store.find_lane(session, lane_id)
+        row.compared_at = now
+        if read_again:
+            row.read_up_to = None
     return {"lost": len(lost)}
+
+
+def _check_older(outside: Outside, client: LabelStudio, lane: LaneRow, stamps: Sequence[TaskStamp]) -> bool:
+    """Whether tasks changed before what we have seen of them: a clock was set back, or (raised) a restore."""
+    with outside.db.read() as session:
+        visits = store.visits_by_task(session, lane.id, [stamp.task_id for stamp in stamps])
+    older = [
+        stamp.task_id
+        for stamp in stamps
+        if (visit := visits.get(stamp.task_id))
+        and visit.ls_updated_at is not None
+        and stamp.updated_at < visit.ls_updated_at
+    ]
+    for start in range(0, len(older), TASKS_A_STEP):
+        chunk = older[start : start + TASKS_A_STEP]
+        check_answers(outside, client, lane, client.read_tasks(lane.ls_project_id or 0, chunk))
+    if older:
+        with outside.db.write(project=lane.project_id) as session:
+            store.set_visits(session, [visits[task_id].id for task_id in older], ls_updated_at=None)
+    # What was given while the server's clock was set back: newer than what we saw, older than where we stand.
+    stands = lane.read_up_to - OVERLAP if lane.read_up_to else None
+    missed = stands is not None and any(
+        stamp.updated_at < stands
+        and (visit := visits.get(stamp.task_id))
+        and visit.ls_updated_at != stamp.updated_at
+        for stamp in stamps
+    )
+    return bool(older) or missed
 
 
 def _unknown_accounts(outside: Outside, server: ServerRow, answers: Sequence[TaskAnswers]) -> set[int]:
@@ -177,11 +238,21 @@ def _receive(
         elif visit is not None:
             judge_task(outside, session, context, visit, task.annotations, is_labeled=task.is_labeled)
             visit.ls_updated_at = stamped[task.task_id]
-            if visit.state == VisitState.WITHDRAWN and not task.is_labeled:
+            if not task.is_labeled and _is_over(session, visit):
                 withdrawn.append(task.task_id)
     session.flush()
     _record(session, context, before, item_ids)
     return withdrawn
+
+
+def _is_over(session: Session, visit: VisitRow) -> bool:
+    """Whether nobody need be asked, though the server asks: sent elsewhere, or answered before a restore."""
+    if visit.state in {VisitState.WITHDRAWN, VisitState.RECALLED}:
+        return True
+    given = store.annotations_of_items(session, [visit.item_id]).get(visit.item_id, [])
+    return visit.state == VisitState.ANSWERED and any(
+        row.visit_id == visit.id and row.epoch != visit.epoch and row.deleted_at is None for row in given
+    )
 
 
 def _items_named(session: Session, lane_id: int, answers: Sequence[TaskAnswers]) -> dict[str, int]:

@@ -14,7 +14,7 @@ from workbench.errors import NotFound
 from workbench.items.domain import ItemState, Purpose
 from workbench.items.tables import ItemPartRow, ItemRow
 from workbench.labeling.domain import VisitState
-from workbench.labeling.tables import AnnotationRow, AnswerRow, LaneRow, VisitRow
+from workbench.labeling.tables import AnnotationRow, AnswerRow, LaneRow, ServerLifeRow, VisitRow
 from workbench.prelabeling.tables import PredictionRow
 
 
@@ -33,6 +33,83 @@ def find_lane(session: Session, lane_id: int) -> LaneRow:
 def lanes_of(session: Session, project_id: int) -> list[LaneRow]:
     """The project's lanes."""
     return list(session.scalars(select(LaneRow).where(LaneRow.project_id == project_id).order_by(LaneRow.id)))
+
+
+def item_with_key(session: Session, project_id: int, key: str) -> ItemRow | None:
+    """The project's item of that opaque id, if it is known."""
+    return session.scalar(select(ItemRow).where(ItemRow.project_id == project_id, ItemRow.public_id == key))
+
+
+def waiting_visit(session: Session, lane_id: int, item_id: int) -> VisitRow | None:
+    """The visit of an item that waits in a lane, if one does."""
+    return session.scalar(
+        select(VisitRow)
+        .where(VisitRow.lane_id == lane_id, VisitRow.item_id == item_id, VisitRow.state == VisitState.QUEUED)
+        .order_by(VisitRow.round.desc(), VisitRow.attempt.desc())
+        .limit(1)
+    )
+
+
+def items_with_keys(session: Session, project_id: int, keys: Sequence[str]) -> list[ItemRow]:
+    """The project's items of those opaque ids, by id."""
+    found: list[ItemRow] = []
+    for start in range(0, len(keys), 500):
+        found += session.scalars(
+            select(ItemRow).where(
+                ItemRow.project_id == project_id, ItemRow.public_id.in_(keys[start : start + 500])
+            )
+        )
+    return sorted(found, key=lambda item: item.id)
+
+
+def open_visits(session: Session, item_id: int) -> list[VisitRow]:
+    """Visits of an item that wait, are in a lane, or were refused."""
+    open_states = (
+        VisitState.QUEUED,
+        VisitState.PUSHING,
+        VisitState.IN_LANE,
+        VisitState.REOPEN,
+        VisitState.REFUSED,
+    )
+    return list(
+        session.scalars(select(VisitRow).where(VisitRow.item_id == item_id, VisitRow.state.in_(open_states)))
+    )
+
+
+def refused_items(session: Session, project_id: int) -> set[str]:
+    """Opaque ids of the project's items that Label Studio does not take."""
+    return set(
+        session.scalars(
+            select(ItemRow.public_id)
+            .join(VisitRow, VisitRow.item_id == ItemRow.id)
+            .where(
+                VisitRow.project_id == project_id,
+                VisitRow.state == VisitState.REFUSED,
+                ItemRow.state != ItemState.ERASED,
+            )
+        )
+    )
+
+
+def lanes_on(session: Session, server_id: int) -> list[LaneRow]:
+    """The lanes of a server."""
+    return list(session.scalars(select(LaneRow).where(LaneRow.server_id == server_id).order_by(LaneRow.id)))
+
+
+def keys_sent(session: Session, lane_id: int) -> list[str]:
+    """Keys of a lane's visits, any of which its server may have a task of."""
+    return list(session.scalars(select(VisitRow.public_id).where(VisitRow.lane_id == lane_id)))
+
+
+def lives_of(session: Session, server_id: int) -> list[ServerLifeRow]:
+    """The epochs of a server, newest first."""
+    return list(
+        session.scalars(
+            select(ServerLifeRow)
+            .where(ServerLifeRow.server_id == server_id)
+            .order_by(ServerLifeRow.epoch.desc())
+        )
+    )
 
 
 def lane_for(

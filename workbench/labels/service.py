@@ -12,8 +12,8 @@ from workbench.decisions.tables import DecisionRow
 from workbench.items.domain import ItemState, Purpose
 from workbench.items.store import move_items
 from workbench.items.tables import ItemRow
-from workbench.labeling.lanes import add_adjudication
 from workbench.labeling.tables import AnnotationRow, VisitRow
+from workbench.labeling.visits import add_adjudication
 from workbench.labels import store
 from workbench.outside import Outside
 from workbench.projects.store import label_values, project_by_id
@@ -25,7 +25,7 @@ from workbench.tallies.store import item_costs
 def resolve_accepted(outside: Outside, project_id: int) -> dict[str, int]:
     """The machine's label for a chunk of accepted items."""
     now = outside.now()
-    with outside.db.write() as session:
+    with outside.db.write(project=project_id) as session:
         items = store.items_in_state(session, project_id, ItemState.ACCEPTED, outside.settings.chunk_items)
         decisions = store.decisions_of(session, items)
         predictions = store.predictions_of(session, list(decisions.values()))
@@ -51,7 +51,7 @@ def resolve_accepted(outside: Outside, project_id: int) -> dict[str, int]:
 
 def resolve_annotated(outside: Outside, project_id: int) -> dict[str, int]:
     """The people's label for a chunk of annotated items; ties are sent on to adjudication."""
-    with outside.db.write() as session:
+    with outside.db.write(project=project_id) as session:
         project = project_by_id(session, project_id)
         labels = label_values(session, project_id)
         items = store.items_in_state(session, project_id, ItemState.ANNOTATED, outside.settings.chunk_items)

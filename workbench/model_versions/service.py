@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from models.errors import LabelsDontMatch
 from models.inspection import inspect
 from models.interface import Inspection, Kind, ModelSpec
+from workbench.activity.store import record
 from workbench.errors import InvalidInput
 from workbench.model_versions import store
 from workbench.model_versions.tables import ModelVersionRow
@@ -118,6 +119,15 @@ def register_version(
     )
     session.add(row)
     session.flush()
+    record(
+        session,
+        at=outside.now(),
+        actor=by,
+        verb="model.registered",
+        about=f"model:{row.id}",
+        project_id=project.id,
+        after={"model": f"{row.name}@{row.version}", "kind": row.kind, "sha256": document["sha256"]},
+    )
     return row
 
 
@@ -129,6 +139,16 @@ def promote(session: Session, project_id: int, version_id: int, *, by: str, now:
         live.stage, live.retired_at = "retired", now
         session.flush()
     if row.stage != "live":
+        record(
+            session,
+            at=now,
+            actor=by,
+            verb="model.promoted",
+            about=f"model:{row.id}",
+            project_id=project_id,
+            before={"live": f"{live.name}@{live.version}" if live is not None else None},
+            after={"live": f"{row.name}@{row.version}"},
+        )
         row.stage, row.live_since, row.retired_at = "live", now, None
         row.card = {**row.card, "promoted_by": by}
     session.flush()

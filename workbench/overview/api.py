@@ -9,11 +9,13 @@ from fastapi import APIRouter
 
 from workbench.auth.access import Caller, require
 from workbench.auth.domain import Permission
+from workbench.overview.activity_pages import api as activity
 from workbench.overview.definitions import DEFINITIONS
 from workbench.overview.figures import project_figures
 from workbench.overview.item_pages import api as items
 from workbench.overview.job_pages import api as jobs
 from workbench.overview.model_pages import api as model_versions
+from workbench.overview.operations_pages import api as operations
 from workbench.projects.store import find_project
 from workbench.web.current import Out
 
@@ -21,6 +23,8 @@ router = APIRouter()
 router.include_router(items.router)
 router.include_router(jobs.router)
 router.include_router(model_versions.router)
+router.include_router(activity.router)
+router.include_router(operations.router)
 
 
 @router.get("/api/v1/projects/{key}/figures")

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from workbench.decisions.store import active_policy
+from workbench.incidents.store import open_incidents
 from workbench.items.tables import ImportRow
 from workbench.jobs.definition import JobState
 from workbench.labeling.domain import LaneState, VisitState
@@ -47,6 +48,7 @@ def attention(session: Session, project: ProjectOf, figures: Figures, jobs: list
     """Everything that keeps the project from going on, most pressing first."""
     base = f"/projects/{project.key}"
     found = [
+        *_incidents(session, project.id),
         *_server(session, project, figures),
         *_jobs(jobs, base),
         *_lanes(session, project.id),
@@ -56,6 +58,21 @@ def attention(session: Session, project: ProjectOf, figures: Figures, jobs: list
         *_figures(figures, base),
     ]
     return sorted(found, key=lambda one: ("bad", "warn", "").index(one.tone))
+
+
+def _incidents(session: Session, project_id: int) -> Iterator[Attention]:
+    for one in open_incidents(session, projects=[project_id]):
+        since = f" Since {one.opened_at:%d %b %H:%M} UTC"
+        seen = f", seen {one.count:,} times." if one.count > 1 else "."
+        cares = f" {one.acknowledged_by} looks after it." if one.acknowledged_by else ""
+        remedy = f" {one.remedy[0].upper()}{one.remedy[1:].rstrip('.')}." if one.remedy else ""
+        yield Attention(
+            "bad" if one.severity == "bad" else "warn" if one.severity == "warn" else "",
+            one.kind.replace("_", " ").capitalize(),
+            f"{one.sentence.rstrip('.')}.{remedy}{since}{seen}{cares}",
+            "Open operations",
+            "/operations",
+        )
 
 
 def _server(session: Session, project: ProjectOf, figures: Figures) -> Iterator[Attention]:

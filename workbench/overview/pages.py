@@ -15,6 +15,7 @@ from workbench.auth.domain import Permission
 from workbench.jobs.store import jobs_of
 from workbench.outside import Outside
 from workbench.overview import charts, live, series_store
+from workbench.overview.activity_pages import pages as activity_pages
 from workbench.overview.attention import attention
 from workbench.overview.definitions import DEFINITIONS, MONEY, definition_text
 from workbench.overview.domain import ENOUGH_ITEMS
@@ -23,6 +24,7 @@ from workbench.overview.item_pages import pages as item_pages
 from workbench.overview.job_pages import pages as job_pages
 from workbench.overview.job_pages.views import views_of
 from workbench.overview.model_pages import pages as model_pages
+from workbench.overview.operations_pages import pages as operations_pages
 from workbench.overview.series import Series, project_series
 from workbench.overview.thresholds import threshold_in_force
 from workbench.projects.store import find_project
@@ -34,6 +36,8 @@ router = APIRouter()
 router.include_router(item_pages.router)
 router.include_router(model_pages.router)
 router.include_router(job_pages.router)
+router.include_router(activity_pages.router)
+router.include_router(operations_pages.router)
 
 
 def _context(session: Session, outside: Outside, caller: Caller) -> dict[str, Any]:

@@ -171,6 +171,8 @@ def set_price(outside: Out, given: NewPrice, caller: Caller = require(Permission
             price=given.price,
             currency=(given.currency or here.currency).upper(),
             valid_from=service.price_begins(given.begins, here.time_zone, outside.now()),
+            by=caller.email,
+            now=outside.now(),
         )
     return Price(
         pool=pool.name,
@@ -200,9 +202,9 @@ def connect(outside: Out, given: NewServer, caller: Caller = require(Permission.
 
 
 @router.post("/servers/{server_id}/check")
-def check(outside: Out, server_id: RowId, caller: Caller = require(Permission.SERVERS_EDIT)) -> Server:  # noqa: ARG001 - the check is what is wanted
+def check(outside: Out, server_id: RowId, caller: Caller = require(Permission.SERVERS_EDIT)) -> Server:
     """Asks a server again."""
-    return _server(service.refresh_server(outside, server_id))
+    return _server(service.refresh_server(outside, server_id, by=caller.email))
 
 
 def _server(row: Any) -> Server:

@@ -14,13 +14,18 @@ from sqlalchemy.orm import Session
 from integrations.label_studio import accounts
 from integrations.label_studio.errors import AccountExists
 from integrations.label_studio.interface import Member
+from integrations.outbound.rules import Purpose
+from workbench.activity.store import record
 from workbench.auth import service as auth
 from workbench.auth.domain import EVERYWHERE, Role, checked_email, checked_password, checked_role, digest
+from workbench.auth.leads import make_lead
 from workbench.auth.passwords import password_fits
 from workbench.auth.store import find_user, role_permissions, user_by_email
 from workbench.errors import InvalidInput, NotAllowed, NotFound, Unavailable, WrongState
+from workbench.outbound import rules_for, trusted
 from workbench.outside import Outside
 from workbench.people import store
+from workbench.people.belonging import take_into
 from workbench.people.service import add_to_pool, client_for
 from workbench.people.tables import AccountRow, InvitationRow, PersonRow, ServerRow
 
@@ -55,6 +60,7 @@ class Welcome:
     person_id: int
     server: ServerRow | None
     project_id: int | None
+    supplier_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,7 @@ def invite_person(
     by: str,
     may: frozenset[str],
     role: str = Role.ANNOTATOR,
+    supplier_id: int | None = None,
 ) -> Invited:
     """A person who works in the pool from now on, and a link that holds for seven days.
 
@@ -91,12 +98,15 @@ def invite_person(
         by: Who invites.
         may: What the inviting person may do: nobody can give more than they have.
         role: What the person becomes.
+        supplier_id: The supplier whose lead they become; for other roles that of the pool holds.
 
     Raises:
         InvalidInput: Address or role cannot be used.
         NotAllowed: The role may do more than who invites.
     """
     email, wanted = checked_email(email), checked_role(role)
+    if (wanted == Role.SUPPLIER_LEAD) != (supplier_id is not None):
+        raise InvalidInput("a supplier's lead is invited on the page of that supplier")
     if not role_permissions(session).get(wanted, frozenset()) <= may:
         raise NotAllowed(f"you cannot invite somebody as {wanted}: that role may do more than yours")
     person = store.person_with_email(session, email)
@@ -111,13 +121,16 @@ def invite_person(
         session.add(person)
         session.flush()
     person.active = True
+    if supplier_id is not None:
+        take_into(session, person, supplier_id)
     if pool_id is not None:
-        add_to_pool(session, outside, store.find_pool(session, pool_id).id, person.id)
+        add_to_pool(session, outside, store.find_pool(session, pool_id).id, person.id, by=by)
     token = outside.random_bytes(24).hex()
     session.add(
         InvitationRow(
             token_sha256=digest(token),
             person_id=person.id,
+            supplier_id=person.supplier_id,
             role=wanted,
             project_id=project_id,
             server_id=server_id,
@@ -127,6 +140,15 @@ def invite_person(
         )
     )
     session.flush()
+    record(
+        session,
+        at=outside.now(),
+        actor=by,
+        verb="person.invited",
+        about=f"person:{person.public_id}",
+        project_id=project_id,
+        after={"role": str(wanted), "days": HOLDS.days},
+    )
     return Invited(person.id, email, token)
 
 
@@ -146,8 +168,8 @@ def welcome(session: Session, outside: Outside, token: str) -> Welcome:
     if invitation.expires_at <= outside.now():
         raise WrongState("this invitation has expired; ask for a new link")
     server_id = invitation.server_id
-    if server_id is None and invitation.project_id is not None:
-        server_id = store.server_of_project(session, invitation.project_id)
+    if server_id is None and invitation.role != Role.SUPPLIER_LEAD:
+        server_id = store.server_of_person(session, person, invitation.project_id)
     return Welcome(
         name=person.name,
         email=person.email,
@@ -156,6 +178,7 @@ def welcome(session: Session, outside: Outside, token: str) -> Welcome:
         person_id=person.id,
         server=store.find_server(session, server_id) if server_id is not None else None,
         project_id=invitation.project_id,
+        supplier_id=invitation.supplier_id if invitation.role == Role.SUPPLIER_LEAD else None,
     )
 
 
@@ -201,6 +224,8 @@ def _label_studio_account(
             first_name=first,
             last_name=last,
             timeout_s=timeout_s,
+            rules=rules_for(outside.settings, Purpose.LABEL_STUDIO),
+            tls=trusted(outside.settings),
         )
     except AccountExists:
         found = next((one for one in client.members() if one.email.lower() == guest.email), None)
@@ -227,9 +252,12 @@ def _write(session: Session, outside: Outside, token: str, hashed: str, member: 
             password_hash=hashed,
             role=guest.role,
             project_id=place,
+            by=guest.email,
         )
-    else:
-        auth.grant(session, outside, find_user(session, user.id).id, guest.role, place)
+    elif guest.supplier_id is None:
+        auth.grant(session, outside, find_user(session, user.id).id, guest.role, place, by=guest.email)
+    if guest.supplier_id is not None:
+        make_lead(session, outside, user.id, guest.supplier_id, by=guest.email)
     person = session.get_one(PersonRow, guest.person_id)
     person.user_id = user.id
     if guest.server is not None and member is not None:
@@ -237,6 +265,15 @@ def _write(session: Session, outside: Outside, token: str, hashed: str, member: 
     found = store.invitation_with(session, digest(token))
     assert found is not None
     found[0].accepted_at = outside.now()
+    record(
+        session,
+        at=outside.now(),
+        actor=guest.email,
+        verb="invitation.accepted",
+        about=f"person:{person.public_id}",
+        project_id=guest.project_id,
+        after={"role": str(guest.role), "label_studio_account": member is not None},
+    )
     return user.id
 
 
@@ -250,9 +287,11 @@ def _keep_account(session: Session, outside: Outside, server_id: int, person_id:
                 person_id=person_id,
                 ls_user_id=member.user_id,
                 email=member.email.lower(),
+                supplier_id=session.get_one(PersonRow, person_id).supplier_id,
                 created_at=outside.now(),
             )
         )
     else:
         row.person_id = person_id
+        row.supplier_id = session.get_one(PersonRow, person_id).supplier_id
     session.flush()

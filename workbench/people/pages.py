@@ -10,10 +10,10 @@ from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
 from integrations.errors import IntegrationError
+from workbench.auth import brakes
 from workbench.auth.access import Caller, public, require
-from workbench.auth.domain import ROLE_TITLES, Permission, Role
-from workbench.auth.identify import set_session_cookie
-from workbench.auth.service import open_session
+from workbench.auth.domain import ASSIGNABLE, ROLE_TITLES, Permission, Role
+from workbench.auth.entering import enter
 from workbench.errors import InvalidInput, NotFound, WorkbenchError
 from workbench.outside import Outside
 from workbench.people import invitations, service, store
@@ -21,6 +21,7 @@ from workbench.people.views import people_of
 from workbench.web.current import Out, RowId
 from workbench.web.errors import status_of
 from workbench.web.render import page, redirect
+from workbench.web.senders import client_address
 
 router = APIRouter()
 Failures = (WorkbenchError, IntegrationError)
@@ -56,7 +57,7 @@ def _people(
         problem=problem,
         price_problem=price_problem,
         given=given or {},
-        role_titles=ROLE_TITLES,
+        role_titles=ASSIGNABLE,
     )
 
 
@@ -114,7 +115,7 @@ def add_member(
     with outside.db.write() as session:
         found = store.find_person(session, person)
         wanted = store.find_pool(session, _pool_id(pool) or 0)
-        service.add_to_pool(session, outside, wanted.id, found.id)
+        service.add_to_pool(session, outside, wanted.id, found.id, by=caller.email)
     return redirect(
         request, f"/projects/{caller.here.key}/people", notice=f"{found.name} works in {wanted.name} now."
     )
@@ -131,7 +132,7 @@ def remove_member(
     """A person no longer works in a pool."""
     with outside.db.write() as session:
         found = store.find_person(session, person)
-        service.remove_from_pool(session, outside, _pool_id(pool) or 0, found.id)
+        service.remove_from_pool(session, outside, _pool_id(pool) or 0, found.id, by=caller.email)
     return redirect(
         request,
         f"/projects/{caller.here.key}/people",
@@ -163,6 +164,8 @@ def set_price(
                 price=amount,
                 currency=currency.strip().upper(),
                 valid_from=service.price_begins(day, here.time_zone, outside.now()),
+                by=caller.email,
+                now=outside.now(),
             )
     except WorkbenchError as problem:
         given = {"unit": unit, "price": price, "currency": currency, "begins": begins, "price_pool": pool}
@@ -237,10 +240,10 @@ def check(
     request: Request,
     outside: Out,
     server_id: RowId,
-    caller: Caller = require(Permission.SERVERS_EDIT),  # noqa: ARG001 - the check is what is wanted
+    caller: Caller = require(Permission.SERVERS_EDIT),
 ) -> Response:
     """Asks a server again."""
-    server = service.refresh_server(outside, server_id)
+    server = service.refresh_server(outside, server_id, by=caller.email)
     words = f"{server.name} answers: Label Studio {server.version}." if server.state == service.READY else ""
     return redirect(request, "/servers", notice=words)
 
@@ -250,10 +253,10 @@ def adopt(
     request: Request,
     outside: Out,
     server_id: RowId,
-    caller: Caller = require(Permission.SERVERS_EDIT),  # noqa: ARG001 - the check is what is wanted
+    caller: Caller = require(Permission.SERVERS_EDIT),
 ) -> Response:
     """Persons for the accounts of a server that are not known here yet."""
-    new = service.adopt_members(outside, server_id)
+    new = service.adopt_members(outside, server_id, by=caller.email)
     words = f"{new} new from this server." if new else "Everybody on this server is known already."
     return redirect(request, "/servers", notice=words)
 
@@ -294,18 +297,17 @@ def accept(
     caller: Caller = public(),  # noqa: ARG001 - the check is what is wanted
 ) -> Response:
     """Makes the accounts and signs the person in."""
-    throttle, address = request.app.state.throttles.address, request.client.host if request.client else ""
-    throttle.check(address)
+    address = client_address(request)
+    guesses: brakes.Names = [(brakes.PAIR, f"invitation|{address}")]
+    with outside.db.write() as session:
+        brakes.count_try(session, outside.now(), guesses)
     try:
         done = invitations.accept_invitation(outside, token, password)
     except Failures as problem:
-        throttle.failed(address)
         return _invitation(request, outside, token, problem=str(problem), status=status_of(problem))
     with outside.db.write() as session:
-        secret = open_session(session, outside, done.user_id, browser=request.headers.get("user-agent", ""))
+        brakes.forget(session, *guesses[0])
     words = "Welcome! Your accounts are ready."
     if done.adopted:
         words = "Welcome! You had a Label Studio account already: sign in there with the password it has."
-    response = redirect(request, "/", notice=words)
-    set_session_cookie(response, outside, secret)
-    return response
+    return enter(request, outside, done.user_id, how="invitation", notice=words)

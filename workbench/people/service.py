@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
@@ -12,15 +13,20 @@ from sqlalchemy.orm import Session
 from integrations.label_studio.errors import LabelStudioError, LabelStudioRefused
 from integrations.label_studio.interface import LabelStudio, ServerInfo
 from integrations.label_studio.transport import checked_url
+from workbench.activity.store import record
 from workbench.errors import AlreadyExists, Conflict, InvalidInput
 from workbench.outside import Outside
 from workbench.people import store
 from workbench.people.accounts import adopt_accounts
-from workbench.people.tables import PoolMemberRow, PoolRow, RateCardRow, ServerRow, SupplierRow
+from workbench.people.belonging import take_into, works_on
+from workbench.people.tables import PersonRow, PoolMemberRow, PoolRow, RateCardRow, ServerRow, SupplierRow
+from workbench.projects.tables import ProjectRow
 
 OLDEST_VERSION = (1, 20)
 UNITS = ("item", "hour")
 READY, UNREACHABLE, REFUSED = "ready", "unreachable", "refused"
+FROZEN = "frozen"
+"""Its database seems to be an older one: a person has to decide, looking again does not mend it."""
 _DEFAULT_KEY = "in-house"
 
 
@@ -29,7 +35,7 @@ def client_for(outside: Outside, server: ServerRow) -> LabelStudio:
     return outside.label_studio(server.url, outside.vault.unlock(server.token).decode())
 
 
-def connect_server(outside: Outside, *, name: str, url: str, token: str, by: str = "") -> ServerRow:  # noqa: ARG001 - callers say who
+def connect_server(outside: Outside, *, name: str, url: str, token: str, by: str = "") -> ServerRow:
     """A server that answered and took the token; its token is kept encrypted.
 
     The same address again changes name and token. Nothing is stored where the server cannot be used.
@@ -51,16 +57,26 @@ def connect_server(outside: Outside, *, name: str, url: str, token: str, by: str
     with outside.db.write() as session:
         _refuse_taken_name(session, name, url)
         row = store.server_at(session, url)
+        before = None if row is None else {"name": row.name, "state": row.state}
         if row is None:
             row = ServerRow(url=url, region="", epoch=1, created_at=outside.now())
             session.add(row)
         row.name, row.token = name, locked
         _record(row, info, outside.now())
         session.flush()
+        record(
+            session,
+            at=outside.now(),
+            actor=by or "machine",
+            verb="server.connected" if before is None else "server.changed",
+            about=f"server:{row.id}",
+            before=before,
+            after={"name": row.name, "url": row.url, "state": row.state, "token": "given"},
+        )
     return row
 
 
-def refresh_server(outside: Outside, server_id: int) -> ServerRow:
+def refresh_server(outside: Outside, server_id: int, *, by: str = "") -> ServerRow:
     """A server after another look: ready, or with the problem and what to do about it."""
     with outside.db.read() as session:
         server = store.find_server(session, server_id)
@@ -73,18 +89,39 @@ def refresh_server(outside: Outside, server_id: int) -> ServerRow:
         problem = str(found)
     with outside.db.write() as session:
         row = store.find_server(session, server_id)
+        before = row.state
         if info is not None:
             _record(row, info, outside.now())
-        else:
+        elif row.state != FROZEN:
             store.mark_server(session, server_id, state, problem, outside.now())
+        if by:
+            record(
+                session,
+                at=outside.now(),
+                actor=by,
+                verb="server.checked",
+                about=f"server:{server_id}",
+                before={"state": before},
+                after={"state": state},
+            )
     return row
 
 
-def adopt_members(outside: Outside, server_id: int) -> int:
+def adopt_members(outside: Outside, server_id: int, *, by: str = "machine") -> int:
     """How many persons were new among the accounts of a server."""
     with outside.db.read() as session:
         server = store.find_server(session, server_id)
-    return adopt_accounts(outside, server_id, client_for(outside, server).members())
+    new = adopt_accounts(outside, server_id, client_for(outside, server).members())
+    with outside.db.write() as session:
+        record(
+            session,
+            at=outside.now(),
+            actor=by,
+            verb="server.members_adopted",
+            about=f"server:{server_id}",
+            after={"new": new},
+        )
+    return new
 
 
 def _probed(client: LabelStudio) -> ServerInfo:
@@ -100,7 +137,9 @@ def _probed(client: LabelStudio) -> ServerInfo:
 
 def _record(row: ServerRow, info: ServerInfo, now: datetime) -> None:
     row.version, row.capabilities = info.version, dict(info.capabilities)
-    row.state, row.problem, row.checked_at = READY, "", now
+    row.checked_at = now
+    if row.state != FROZEN:
+        row.state, row.problem = READY, ""
 
 
 def _refuse_taken_name(session: Session, name: str, url: str) -> None:
@@ -139,21 +178,56 @@ def ensure_default_pool(session: Session, project_id: int, title: str, key: str)
     return pool
 
 
-def add_to_pool(session: Session, outside: Outside, pool_id: int, person_id: int) -> None:
-    """Lets a person work in a pool from now on; nothing happens where they do."""
+def add_to_pool(
+    session: Session, outside: Outside, pool_id: int, person_id: int, *, by: str = "machine"
+) -> None:
+    """Lets a person work in a pool from now on; nothing happens where they do.
+
+    Raises:
+        Conflict: They belong to another supplier than the pool.
+    """
+    supplier_id = session.get_one(PoolRow, pool_id).supplier_id
+    take_into(session, session.get_one(PersonRow, person_id), supplier_id)
     row = session.get(PoolMemberRow, (pool_id, person_id))
     if row is None:
-        session.add(PoolMemberRow(pool_id=pool_id, person_id=person_id, joined_at=outside.now()))
+        session.add(
+            PoolMemberRow(
+                pool_id=pool_id, person_id=person_id, supplier_id=supplier_id, joined_at=outside.now()
+            )
+        )
+    elif row.left_at is None:
+        return
     else:
         row.left_at = None
     session.flush()
+    _record_member(session, outside, pool_id, person_id, by, joins=True)
 
 
-def remove_from_pool(session: Session, outside: Outside, pool_id: int, person_id: int) -> None:
+def remove_from_pool(
+    session: Session, outside: Outside, pool_id: int, person_id: int, *, by: str = "machine"
+) -> None:
     """Ends a person's work in a pool; what they answered stays."""
     row = session.get(PoolMemberRow, (pool_id, person_id))
     if row is not None and row.left_at is None:
         row.left_at = outside.now()
+        _record_member(session, outside, pool_id, person_id, by, joins=False)
+
+
+def _record_member(
+    session: Session, outside: Outside, pool_id: int, person_id: int, by: str, *, joins: bool
+) -> None:
+    pool, person = store.find_pool(session, pool_id), session.get_one(PersonRow, person_id)
+    # By id, not by name: the record is never changed, and people may ask to be forgotten.
+    record(
+        session,
+        at=outside.now(),
+        actor=by,
+        verb="pool.member_added" if joins else "pool.member_removed",
+        about=f"person:{person.public_id}",
+        supplier_id=pool.supplier_id,
+        before={"pool": None if joins else pool.key},
+        after={"pool": pool.key if joins else None},
+    )
 
 
 def set_price(
@@ -165,6 +239,8 @@ def set_price(
     price: Decimal,
     currency: str,
     valid_from: datetime,
+    by: str = "machine",
+    now: datetime | None = None,
 ) -> RateCardRow:
     """A new price of a pool in a project; the one before ends where it begins.
 
@@ -179,10 +255,12 @@ def set_price(
         raise InvalidInput("give a price of 0 or more")
     if not re.fullmatch(r"[A-Z]{3}", currency):
         raise InvalidInput("give the currency as three letters such as USD")
+    before: dict[str, Any] | None = None
     for row in store.open_cards(session, project_id, pool.id, unit):
         if row.valid_from > valid_from:
             raise Conflict(f"a price begins on {row.valid_from:%d %b %Y} already; begin on that day or later")
         row.valid_to = valid_from
+        before = {"price": row.price, "currency": row.currency, "unit": row.unit}
     card = RateCardRow(
         project_id=project_id,
         supplier_id=pool.supplier_id,
@@ -195,6 +273,18 @@ def set_price(
     )
     session.add(card)
     session.flush()
+    works_on(session, pool.supplier_id, session.get_one(ProjectRow, project_id), now or valid_from)
+    record(
+        session,
+        at=now or valid_from,
+        actor=by,
+        verb="price.set",
+        about=f"pool:{pool.key}",
+        project_id=project_id,
+        supplier_id=pool.supplier_id,
+        before=before,
+        after={"price": price, "currency": currency, "unit": unit, "valid_from": valid_from},
+    )
     return card
 
 

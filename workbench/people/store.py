@@ -114,6 +114,13 @@ def persons_by_account(session: Session, server_id: int, ls_user_ids: Sequence[i
     return {row.ls_user_id: row.person_id for row in rows}
 
 
+def account_rows(session: Session, server_id: int) -> list[AccountRow]:
+    """The accounts on a server that we know."""
+    return list(
+        session.scalars(select(AccountRow).where(AccountRow.server_id == server_id).order_by(AccountRow.id))
+    )
+
+
 def rate_cards_for(session: Session, project_id: int, pool: PoolRow, at: datetime) -> list[RateCardRow]:
     """What a pool is paid in a project at a moment: the most specific card of each unit."""
     best: dict[str, tuple[int, RateCardRow]] = {}
@@ -293,6 +300,14 @@ def open_cards(session: Session, project_id: int, pool_id: int, unit: str) -> li
 def suppliers(session: Session) -> dict[int, SupplierRow]:
     """Every supplier, by id."""
     return {row.id: row for row in session.scalars(select(SupplierRow).order_by(SupplierRow.name))}
+
+
+def server_of_person(session: Session, person: PersonRow, project_id: int | None) -> int | None:
+    """The id of the server on which a person works: their supplier's own, else the project's."""
+    supplier = session.get(SupplierRow, person.supplier_id) if person.supplier_id is not None else None
+    if supplier is not None and supplier.server_id is not None:
+        return supplier.server_id
+    return server_of_project(session, project_id) if project_id is not None else None
 
 
 def server_of_project(session: Session, project_id: int) -> int | None:

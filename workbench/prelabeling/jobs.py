@@ -65,7 +65,7 @@ def predict_chunk(outside: Outside, project_id: int, model_version_id: int) -> d
     probabilities[[text is None for _, text in waiting]] = np.nan
     now = outside.now()
     rows = prediction_rows(item_ids, version.id, predictor.labels, probabilities, list(costs.values()), now)
-    with outside.db.write() as session:
+    with outside.db.write(project=project_id) as session:
         # Another job may have moved some on while the model worked.
         states = states_of(session, item_ids)
         item_ids = [item_id for item_id in item_ids if states[item_id][1] is ItemState.IMPORTED]

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from workbench.db.upsert import insert_new
+from workbench.db.bulk import upsert_many
 from workbench.items.domain import ItemState
 from workbench.items.tables import ItemPartRow, ItemRow
 from workbench.prelabeling.tables import PredictionRow
@@ -30,4 +30,4 @@ def texts_to_predict(
 
 def add_predictions(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Store predictions; one that is there already stays as it is."""
-    insert_new(session, PredictionRow, rows, keys=("item_id", "model_version_id"))
+    upsert_many(session, PredictionRow, rows, keys=("item_id", "model_version_id"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -51,6 +53,18 @@ def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> list
     [Change(path='title', before='A', after='B')]
     """
     return list(_differences("", dict(before), dict(after)))
+
+
+def plan_digest(version: int, before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> str:
+    """A name for this change of a project: another as soon as the project or the document is another.
+
+    Args:
+        version: Version of the project's document; 0 where there is no project yet.
+        before: The document it was last applied from.
+        after: The document it shall be applied from.
+    """
+    text = json.dumps([version, before, after], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def _differences(path: str, before: Any, after: Any) -> Iterator[Change]:

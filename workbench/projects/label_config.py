@@ -8,6 +8,7 @@ from defusedxml.ElementTree import fromstring
 
 from integrations.label_studio.errors import LabelConfigInvalid
 from integrations.label_studio.label_config import HOTKEYS, LabelOption, choices_config, parse
+from integrations.label_studio.safe_config import rewritten
 from workbench.projects.specification import Label, ProjectSpecification
 
 SUPPORTED = (
@@ -22,7 +23,7 @@ class Screen:
     """A label config that this release can work with.
 
     Attributes:
-        xml: What Label Studio shows.
+        xml: What Label Studio shows, written anew from allowed tags alone.
         control: Name of the one control.
         text_field: Field of the item that it shows.
         labels: What may be chosen, in the form that results carry.
@@ -42,6 +43,8 @@ def read_screen(xml: str) -> Screen:
     Raises:
         LabelConfigInvalid: It is not safe or well formed, or asks something else; says what is supported.
     """
+    parse(xml)
+    xml = rewritten(xml)
     config = parse(xml)
     control = config.choices()
     if control is None or len(config.controls) != 1:
@@ -68,7 +71,7 @@ def read_screen(xml: str) -> Screen:
         element.get("alias") or element.get("value") or "": element.get("hotkey") or ""
         for element in root.iter("Choice")
     }
-    return Screen(xml.strip(), control.name, field, control.labels, hotkeys)
+    return Screen(xml, control.name, field, control.labels, hotkeys)
 
 
 def screen_of(specification: ProjectSpecification) -> Screen:

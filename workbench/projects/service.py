@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
+from integrations.label_studio.safe_config import is_same
 from workbench.errors import AlreadyExists, Conflict, WrongState
 from workbench.projects.domain import STATE_MOVES, Change, ProjectState, changes_between
 from workbench.projects.label_config import labels_of, screen_of
@@ -103,7 +104,7 @@ def change_project(
             f"`{screen.text_field}` any more, because the project has items, which keep theirs under "
             f"`{project.text_field}`. Keep the field, or make a new project and import the items there"
         )
-    if screen_kept_because and screen.xml != project.label_config:
+    if screen_kept_because and not is_same(screen.xml, project.label_config):
         raise Conflict(
             f"the labels, their titles and keys, and the question cannot change any more: "
             f"{screen_kept_because}. Make a new project with the new screen"
@@ -146,7 +147,9 @@ def _write(project: ProjectRow, one: ProjectSpecification, server_id: int | None
     project.title = one.title
     project.modality = one.modality
     project.time_zone = one.zone
-    project.label_config = screen.xml
+    # Lanes show the config as it was first written; another spelling of the same is no change.
+    if not is_same(screen.xml, project.label_config or ""):
+        project.label_config = screen.xml
     project.control = screen.control
     project.text_field = screen.text_field
     project.instruction = one.instruction
@@ -155,6 +158,7 @@ def _write(project: ProjectRow, one: ProjectSpecification, server_id: int | None
     project.baseline_price = one.budget.all_human_baseline_per_label
     project.baseline_overlap = one.budget.baseline_overlap
     project.lead_time_cap_s = one.lead_time_cap_s
+    project.retention_days = one.retention_days
     project.lane_limit = one.lane_limit
     project.overlap_limit = one.routing.overlap_limit
     project.without_model = one.without_model

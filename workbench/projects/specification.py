@@ -1,7 +1,7 @@
 """The project document: what a project may say about itself, checked part by part.
 
 Unknown keys are refused everywhere. Some parts are read by later releases only: they are checked and kept
-(`kept_parts` names them), so that one document serves from the first day.
+(`projects.kept` names them), so that one document serves from the first day.
 """
 
 from __future__ import annotations
@@ -336,6 +336,9 @@ class ProjectSpecification(Part):
     lead_time_cap_s: Annotated[
         int, Field(ge=1, le=86400, description="Longest time paid for one answer.")
     ] = 300
+    retention_days: Annotated[
+        int | None, Field(ge=1, le=36500, description="Texts are erased so long after delivery; empty: kept.")
+    ] = None
     lane_limit: Annotated[int, Field(ge=1, le=5000, description="Tasks waiting in one lane.")] = 100
     without_model: Annotated[
         Literal["people", "wait"], Field(description="Items while no model is live.")
@@ -374,26 +377,3 @@ def json_schema() -> dict[str, Any]:
     """The JSON Schema of the project document."""
     schema = ProjectSpecification.model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Workbench project"}
-
-
-def kept_parts(specification: ProjectSpecification) -> list[str]:
-    """Paths of what the document says and nothing acts on yet."""
-    one = specification
-    kept = {
-        "sla": one.sla is not None
-        and bool(one.sla.model_dump(exclude_defaults=True, exclude={"due", "timezone"})),
-        "budget.cap": one.budget.cap is not None,
-        "budget.warn_at": one.budget.warn_at is not None,
-        "suppliers[].shifts": any(supplier.shifts for supplier in one.suppliers),
-        "suppliers[].exposure": any(supplier.exposure for supplier in one.suppliers),
-        "suppliers[].sla": any(supplier.sla for supplier in one.suppliers),
-        "suppliers[].credit": any(supplier.credit for supplier in one.suppliers),
-        "routing.policy": one.routing.policy is not None,
-        "routing.overlap_limit": "overlap_limit" in one.routing.model_fields_set,
-        "routing.max_wip_per_annotator": one.routing.max_wip_per_annotator is not None,
-        "routing.change_needs_approval_by": bool(one.routing.change_needs_approval_by),
-        "guideline.quiz": bool(one.guideline and one.guideline.quiz),
-        "qa": bool(one.qa.model_dump(exclude_defaults=True, exclude={"adjudicator"})),
-        **{part: bool(getattr(one, part)) for part in ("channels", "alerts", "reports")},
-    }
-    return [path for path, is_kept in kept.items() if is_kept]

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from workbench.db.tenancy import Through
 from workbench.db.types import Base, Id
 
 
@@ -16,6 +17,12 @@ class ProjectRow(Base):
     """One project; `specification` is the document it was last applied from."""
 
     __tablename__ = "projects"
+    __tenant__ = Through(
+        ("id",),
+        "supplier_projects",
+        "project_id",
+        only=frozenset({"id", "state", "time_zone", "currency", "due_at"}),
+    )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     key: Mapped[str] = mapped_column(String(64), unique=True)
@@ -38,6 +45,7 @@ class ProjectRow(Base):
     pool_id: Mapped[int | None] = mapped_column(ForeignKey("pools.id"))
     adjudication_pool_id: Mapped[int | None] = mapped_column(ForeignKey("pools.id"))
     due_at: Mapped[datetime | None]
+    retention_days: Mapped[int | None]
     note: Mapped[str] = mapped_column(Text)
     specification: Mapped[dict[str, Any]]
     specification_version: Mapped[int]
@@ -49,6 +57,12 @@ class ProjectLabelRow(Base):
     """One label of a project, in the order annotators see."""
 
     __tablename__ = "project_labels"
+    __tenant__ = Through(
+        ("project_id",),
+        "supplier_projects",
+        "project_id",
+        only=frozenset({"project_id", "position", "value"}),
+    )
     __table_args__ = (UniqueConstraint("project_id", "value"), UniqueConstraint("project_id", "position"))
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)

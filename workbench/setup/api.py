@@ -14,6 +14,7 @@ from workbench.projects.service import specification_of
 from workbench.projects.specification import json_schema
 from workbench.projects.store import find_project
 from workbench.setup.cards import ProjectCard, project_cards
+from workbench.setup.planning import of_project, plan_project
 from workbench.setup.service import apply_document, set_project_state, set_up_project
 from workbench.web.current import Out
 
@@ -61,10 +62,21 @@ def specification(outside: Out, caller: Caller = require(Permission.PROJECTS_REA
 
 @router.put("/api/v1/projects/{key}")
 def apply(
+    outside: Out, document: Document, plan: str = "", caller: Caller = require(Permission.PROJECTS_EDIT)
+) -> dict[str, Any]:
+    """Make a project what its document says; the same document twice changes nothing.
+
+    With `plan`, the digest of a plan, only if nothing changed since that plan was made (else 409).
+    """
+    return apply_document(outside, caller.here.key, document, caller.email, plan=plan).value()
+
+
+@router.post("/api/v1/projects/{key}/plan")
+def plan(
     outside: Out, document: Document, caller: Caller = require(Permission.PROJECTS_EDIT)
 ) -> dict[str, Any]:
-    """Make a project what its document says; the same document twice changes nothing."""
-    return apply_document(outside, caller.here.key, document, caller.email).value()
+    """What applying this document would do."""
+    return plan_project(outside, of_project(document, caller.here.key)).value()
 
 
 @router.put("/api/v1/projects/{key}/state")
@@ -74,7 +86,10 @@ def state(
     caller: Caller = require(Permission.PROJECTS_EDIT),
 ) -> dict[str, str]:
     """Pause, resume or close a project."""
-    return {"project": caller.here.key, "state": set_project_state(outside, caller.here.key, state)}
+    return {
+        "project": caller.here.key,
+        "state": set_project_state(outside, caller.here.key, state, caller.email),
+    }
 
 
 def _card(card: ProjectCard, *, with_cost: bool) -> dict[str, Any]:

@@ -13,19 +13,21 @@ from starlette.responses import Response
 from integrations.label_studio.errors import LabelConfigInvalid
 from workbench.auth.access import Caller, require
 from workbench.auth.domain import Permission
-from workbench.errors import WorkbenchError
+from workbench.errors import InvalidInput, NotAllowed, TooLarge, WorkbenchError
 from workbench.outside import Outside
 from workbench.people.store import servers as servers_of
 from workbench.projects.domain import ProjectState
 from workbench.projects.problems import SpecificationInvalid
-from workbench.projects.reading import to_yaml
+from workbench.projects.reading import MAX_BYTES, read_text, to_yaml
 from workbench.projects.service import specification_of
 from workbench.projects.starters import STARTERS, starter
 from workbench.projects.store import find_project, guideline_of_project
 from workbench.setup.cards import project_cards
+from workbench.setup.consequences import touches_money
 from workbench.setup.creation import FormRefused, create_from_form
 from workbench.setup.form import NEW_SERVER, NewProject, errors_by_field, quoted, threshold_words
-from workbench.setup.service import change_settings, set_project_state
+from workbench.setup.planning import Plan, of_project, plan_project, plan_rows
+from workbench.setup.service import change_settings, set_project_state, set_up_project
 from workbench.web.current import Out
 from workbench.web.render import page, redirect
 
@@ -145,6 +147,34 @@ def save_settings(
     return redirect(request, f"/projects/{key}/settings", notice=notice)
 
 
+@router.post("/projects/{key}/settings/plan")
+def show_plan(
+    request: Request, outside: Out, sent: Sent, caller: Caller = require(Permission.PROJECTS_EDIT)
+) -> Response:
+    """What a document would change, before anything is."""
+    try:
+        text = _text_of(sent.get("file"))
+        made = _planned(outside, caller, text)
+    except WorkbenchError as problem:
+        return _settings(request, outside, caller, errors={"file": str(problem)})
+    return page(request, "setup/plan.html", plan=made, rows=plan_rows(made), document=text)
+
+
+@router.post("/projects/{key}/settings/apply")
+def apply_plan(
+    request: Request, outside: Out, sent: Sent, caller: Caller = require(Permission.PROJECTS_EDIT)
+) -> Response:
+    """Apply the document whose plan was shown, if nothing changed since."""
+    key = caller.here.key
+    try:
+        specification = of_project(read_text(str(sent.get("document", ""))).document(), key)
+        _planned(outside, caller, str(sent.get("document", "")))
+        set_up_project(outside, specification, caller.email, plan=str(sent.get("plan", "")) or "none")
+    except WorkbenchError as problem:
+        return _settings(request, outside, caller, errors={"file": str(problem)})
+    return redirect(request, f"/projects/{key}/settings", notice="Applied.")
+
+
 @router.post("/projects/{key}/state")
 def change_state(
     request: Request, outside: Out, sent: Sent, caller: Caller = require(Permission.PROJECTS_EDIT)
@@ -152,7 +182,7 @@ def change_state(
     """Pause, resume or close."""
     wanted = str(sent.get("state", ""))
     state = ProjectState(wanted) if wanted in set(ProjectState) else ProjectState.PAUSED
-    set_project_state(outside, caller.here.key, state)
+    set_project_state(outside, caller.here.key, state, caller.email)
     return redirect(request, f"/projects/{caller.here.key}/settings", notice=f"The project is {state}.")
 
 
@@ -163,6 +193,26 @@ def download(outside: Out, caller: Caller = require(Permission.PROJECTS_READ)) -
         text = to_yaml(specification_of(find_project(session, caller.here.key)))
     name = f'attachment; filename="{caller.here.key}.yaml"'
     return Response(text, media_type="application/yaml", headers={"Content-Disposition": name})
+
+
+def _planned(outside: Outside, caller: Caller, text: str) -> Plan:
+    """The plan of a document, if the caller may change all that it changes."""
+    made = plan_project(outside, of_project(read_text(text).document(), caller.here.key))
+    if touches_money(made.changes) and not caller.may(Permission.RATES_EDIT):
+        raise NotAllowed("the document changes prices or the budget, which your role may not; ask a manager")
+    return made
+
+
+def _text_of(file: UploadFile | str | None) -> str:
+    if not isinstance(file, UploadFile) or not file.filename:
+        raise InvalidInput("choose the project's document")
+    raw = file.file.read(MAX_BYTES + 1)
+    if len(raw) > MAX_BYTES:
+        raise TooLarge(f"a project document has at most {MAX_BYTES // 1000} KB; this one is larger")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidInput("the document is not UTF-8 text; save it as UTF-8") from None
 
 
 def _form(

@@ -9,19 +9,21 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from workbench.activity.store import record
 from workbench.decisions.service import new_policy
 from workbench.decisions.store import active_policy
-from workbench.errors import InvalidInput
+from workbench.errors import InvalidInput, Stale
 from workbench.model_versions.store import versions_of
 from workbench.outside import Outside
 from workbench.people.tables import PoolRow
-from workbench.projects.domain import Change, ProjectState
+from workbench.projects.domain import Change, ProjectState, plan_digest
+from workbench.projects.kept import kept_parts
 from workbench.projects.label_config import labels_of
 from workbench.projects.pools import pools_of, prices_of, suppliers_of
 from workbench.projects.reading import read_document
 from workbench.projects.routing_document import policy_document
 from workbench.projects.service import change_project, create_project, set_state, specification_of
-from workbench.projects.specification import ProjectSpecification, kept_parts
+from workbench.projects.specification import ProjectSpecification
 from workbench.projects.store import find_project, project_with_key
 from workbench.projects.tables import ProjectRow
 from workbench.setup import store
@@ -87,6 +89,7 @@ def set_up_project(
     *,
     must_be_new: bool = False,
     dry_run: bool = False,
+    plan: str = "",
 ) -> ProjectSetUp:
     """A project made or changed to what its document says, with pools, prices and routing.
 
@@ -98,14 +101,21 @@ def set_up_project(
         by: Who asks, as an e-mail address.
         must_be_new: Refuse to change a project that is there.
         dry_run: Only tell what would be done.
+        plan: Digest of the plan that somebody agreed to; "": whatever the document says now.
 
     Raises:
+        Stale: The project or the document is another than when the plan was made.
         AlreadyExists: It must be new and is not.
         Conflict: A label in use would go, or a screen would change that people work on.
         NotFound: It names a Label Studio server that is not connected.
     """
     now = outside.now()
     with outside.db.write() as session:
+        if plan and plan != digest_of(project_with_key(session, specification.id), specification):
+            raise Stale(
+                f"project `{specification.id}` or its document changed since the plan was made; look at a "
+                "new plan: workbench project plan FILE"
+            )
         done = _set_up(session, specification, by=by, now=now, must_be_new=must_be_new, is_draft=dry_run)
         if dry_run:
             session.rollback()
@@ -130,7 +140,7 @@ def change_settings(outside: Outside, key: str, values: Mapping[str, Any], by: s
     return set_up_project(outside, read_document(document), by)
 
 
-def set_project_state(outside: Outside, key: str, state: ProjectState) -> str:
+def set_project_state(outside: Outside, key: str, state: ProjectState, by: str = "machine") -> str:
     """Pause, resume or close a project; returns its state.
 
     Raises:
@@ -138,13 +148,36 @@ def set_project_state(outside: Outside, key: str, state: ProjectState) -> str:
         WrongState: It is closed.
     """
     with outside.db.write() as session:
-        return set_state(session, key, state).state
+        before = find_project(session, key).state
+        project = set_state(session, key, state)
+        if project.state != before:
+            record(
+                session,
+                at=outside.now(),
+                actor=by,
+                verb="project.state_changed",
+                about=f"project:{key}",
+                project_id=project.id,
+                before={"state": before},
+                after={"state": project.state},
+            )
+        return project.state
 
 
-def apply_document(outside: Outside, key: str, document: Mapping[str, Any], by: str) -> ProjectSetUp:
+def digest_of(project: ProjectRow | None, specification: ProjectSpecification) -> str:
+    """The digest that a plan of this document on this state of the project has."""
+    if project is None:
+        return plan_digest(0, None, specification.document())
+    return plan_digest(project.specification_version, project.specification, specification.document())
+
+
+def apply_document(
+    outside: Outside, key: str, document: Mapping[str, Any], by: str, *, plan: str = ""
+) -> ProjectSetUp:
     """The document applied to the project of that key.
 
     Raises:
+        Stale: It is not what the plan of this digest was made for.
         NotFound: There is no such project.
         InvalidInput: The document is of another project.
     """
@@ -153,7 +186,7 @@ def apply_document(outside: Outside, key: str, document: Mapping[str, Any], by: 
         raise InvalidInput(f"id: the document is of project `{specification.id}`, the address says `{key}`")
     with outside.db.read() as session:
         find_project(session, key)
-    return set_up_project(outside, specification, by)
+    return set_up_project(outside, specification, by, plan=plan)
 
 
 def _set_up(
@@ -178,6 +211,16 @@ def _set_up(
             has_items=store.has_items(session, project.id),
         )
     if before is None or changes:
+        record(
+            session,
+            at=now,
+            actor=by,
+            verb="project.created" if before is None else "project.changed",
+            about=f"project:{one.id}",
+            project_id=project.id,
+            before={change.path: change.before for change in changes} or None,
+            after={change.path: change.after for change in changes} or {"title": one.title},
+        )
         _write_people(session, project, one, before, now)
         _write_policy(session, project, one, before, by=by, now=now)
     return ProjectSetUp(

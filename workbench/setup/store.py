@@ -14,6 +14,7 @@ from workbench.jobs.store import OPEN
 from workbench.jobs.tables import JobRow
 from workbench.labeling.tables import AnnotationRow, LaneRow
 from workbench.labels.tables import LabelRow
+from workbench.people.belonging import works_on
 from workbench.people.store import server_named, servers
 from workbench.people.tables import PoolRow, RateCardRow, ServerRow, SupplierRow
 from workbench.prelabeling.tables import PredictionRow
@@ -182,6 +183,7 @@ def add_rate_card(
         )
     )
     session.flush()
+    works_on(session, pool.supplier_id, session.get_one(ProjectRow, project_id), valid_from)
 
 
 def open_jobs(session: Session) -> list[JobRow]:

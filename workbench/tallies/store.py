@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from workbench.db.bulk import insert_many
 from workbench.db.upsert import add_counts
-from workbench.people.tables import RateCardRow
+from workbench.people.tables import PersonRow, RateCardRow
 from workbench.tallies.domain import HOUR_SUMS, Rate
 from workbench.tallies.tables import (
     CostTallyRow,
@@ -53,7 +54,12 @@ def book(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Add ledger rows and their sums."""
     if not rows:
         return
-    session.execute(insert(LedgerRow), list(rows))
+    suppliers = _suppliers(session, rows)
+    insert_many(
+        session,
+        LedgerRow,
+        [row | {"supplier_id": suppliers(row["person_id"], row["rate_card_id"])} for row in rows],
+    )
     sums: defaultdict[tuple[int, str, str], list[Decimal]] = defaultdict(list)
     for row in rows:
         sums[row["project_id"], row["kind"], row["currency"]].append(row["amount"])
@@ -73,6 +79,18 @@ def book(session: Session, rows: Sequence[dict[str, Any]]) -> None:
         keys=("project_id", "kind", "currency"),
         sums=("amount", "entries"),
     )
+
+
+def _suppliers(session: Session, rows: Sequence[dict[str, Any]]) -> Callable[[int | None, int], int | None]:
+    """Whose an amount is: the person's supplier's; where they have none, that of the price."""
+    persons = {row["person_id"] for row in rows} - {None}
+    cards = {row["rate_card_id"] for row in rows} - {0}
+    of_person: dict[int, int | None] = {}
+    of_card: dict[int, int | None] = {}
+    for found, key, table in ((of_person, persons, PersonRow), (of_card, cards, RateCardRow)):
+        if key:
+            found.update(session.execute(select(table.id, table.supplier_id).where(table.id.in_(key))).all())
+    return lambda person, card: of_person.get(person or 0) or of_card.get(card)
 
 
 def add_hours(

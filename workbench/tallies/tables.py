@@ -8,6 +8,7 @@ from decimal import Decimal
 from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from workbench.db.tenancy import Own, Through
 from workbench.db.types import Base, Id
 
 
@@ -15,10 +16,12 @@ class LedgerRow(Base):
     """One amount, never changed; a correction is a further row with the opposite sign."""
 
     __tablename__ = "ledger"
+    __tenant__ = Own()
     __table_args__ = (
         UniqueConstraint("source_kind", "source_id", "rate_card_id", "sequence"),
         Index("ix_ledger_project", "project_id", "at"),
         Index("ix_ledger_item", "item_id"),
+        Index("ix_ledger_supplier", "supplier_id", "project_id", "at"),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -36,6 +39,7 @@ class LedgerRow(Base):
     currency: Mapped[str] = mapped_column(String(3))
     at: Mapped[datetime]
     note: Mapped[str] = mapped_column(String(300))
+    supplier_id: Mapped[int | None] = mapped_column(Id)
 
 
 class CostTallyRow(Base):
@@ -54,6 +58,7 @@ class HourTallyRow(Base):
     """What one person (0: the machine) did in one UTC hour of a project."""
 
     __tablename__ = "tally_hours"
+    __tenant__ = Through(("person_id",), "persons")
 
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"), primary_key=True)
     hour: Mapped[datetime] = mapped_column(primary_key=True)
@@ -82,6 +87,7 @@ class PairTallyRow(Base):
     """How often two persons (lower id first) gave these two blind answers to the same item."""
 
     __tablename__ = "tally_pairs"
+    __tenant__ = Through(("person_a", "person_b"), "persons")
 
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"), primary_key=True)
     person_a: Mapped[int] = mapped_column(Id, primary_key=True)

@@ -66,7 +66,7 @@ def register(
     """The trained head as a model version."""
     folder = Path(trained["folder"])
     found = inspect_folder(folder)
-    with outside.db.write() as session:
+    with outside.db.write(project=project_id) as session:
         project = project_by_id(session, project_id)
         row = register_version(
             outside,

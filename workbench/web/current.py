@@ -21,6 +21,11 @@ class User(Protocol):
         """What to call them."""
         ...
 
+    @property
+    def leads(self) -> bool:
+        """Whether they are a supplier's lead."""
+        ...
+
     def may(self, permission: str) -> bool:
         """Whether they may do this, here."""
         ...

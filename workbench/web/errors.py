@@ -18,7 +18,7 @@ from integrations.errors import IntegrationError
 from integrations.label_studio.errors import LabelStudioUnavailable
 from models.errors import ModelError
 from routing.errors import RoutingError
-from workbench.errors import NotSignedIn, WorkbenchError
+from workbench.errors import NotSignedIn, SecondFactorNeeded, WorkbenchError
 from workbench.web.render import page
 
 _log = structlog.get_logger("workbench.web")
@@ -35,6 +35,7 @@ _TITLES = {
     503: "Not reachable right now",
 }
 _UNPROCESSABLE = 422
+_SECRET_AFTER = ("/invitations/", "/reset/")
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -63,6 +64,8 @@ def answer(request: Request, status: int, detail: str, **more: Any) -> Response:
 
 def answer_failure(request: Request, problem: Exception) -> Response:
     """The answer for what nobody expected; it is logged under the number the person is told."""
+    if isinstance(problem, WorkbenchError):
+        return _expected(request, problem)  # Before any route: the database is away, say.
     number = secrets.token_hex(4)
     _log.error(
         "request failed", failure=number, method=request.method, path=_shown_path(request), exc_info=problem
@@ -78,9 +81,9 @@ def answer_failure(request: Request, problem: Exception) -> Response:
 
 
 def _shown_path(request: Request) -> str:
-    """The path without the secret of an invitation."""
-    before, mark, _ = request.url.path.partition("/invitations/")
-    return before + mark + "…" if mark else before
+    """The path without the secret of a link."""
+    found = next((mark for mark in _SECRET_AFTER if request.url.path.startswith(mark)), None)
+    return request.url.path if found is None else found + "…"
 
 
 def _wants_json(request: Request) -> bool:
@@ -91,7 +94,13 @@ def _expected(request: Request, problem: Exception) -> Response:
     status = status_of(problem)
     if isinstance(problem, NotSignedIn) and not request.url.path.startswith("/api/"):
         return _to_sign_in(request)
-    return answer(request, status, str(problem) or _TITLES.get(status, ""))
+    if isinstance(problem, SecondFactorNeeded) and not _wants_json(request):
+        return RedirectResponse("/account/second-factor", 303)
+    response = answer(request, status, str(problem) or _TITLES.get(status, ""))
+    wait_s = getattr(problem, "retry_after_s", None)
+    if wait_s is not None:
+        response.headers["Retry-After"] = str(wait_s)
+    return response
 
 
 def _to_sign_in(request: Request) -> Response:

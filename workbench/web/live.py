@@ -17,6 +17,9 @@ from starlette.requests import Request
 LONGEST_STREAM_S = 600.0
 """Browsers connect again by themselves; a stream that nobody reads any more must not stay for ever."""
 
+CHECK_SENDER_S = 3.0
+"""How often a stream asks whether its reader is still signed in."""
+
 
 class Stopping:
     """Whether the process was asked to stop: streams end then, or the server would wait for them."""
@@ -72,10 +75,16 @@ async def changes(
     """
     stopping: Stopping = request.app.state.stopping
     ends_at = time.monotonic() + LONGEST_STREAM_S
+    still_signed_in: Callable[[], bool] = getattr(request.state, "still_signed_in", lambda: True)
+    checked_at = time.monotonic()
     known = await run_in_threadpool(version)
     yield ServerSentEvent(event="ready", raw_data="ready", retry=2000)
     while not stopping.asked and time.monotonic() < ends_at:
         await asyncio.sleep(every_s)
+        if time.monotonic() - checked_at > CHECK_SENDER_S:
+            if not await run_in_threadpool(still_signed_in):
+                return
+            checked_at = time.monotonic()
         seen = await run_in_threadpool(version)
         if seen != known:
             known = seen

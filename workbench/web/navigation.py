@@ -29,9 +29,14 @@ class Group:
 
 _EVERYWHERE = (
     Entry("Projects", "/projects", "projects.read"),
+    Entry("Overview", "/supplier", "own_supplier.read"),
+    Entry("Our people", "/supplier/people", "own_supplier.read"),
     Entry("My work", "/work", "work"),
     Entry("Label Studio", "/servers", "servers.read"),
+    Entry("Suppliers", "/suppliers", "suppliers.read"),
     Entry("Users", "/users", "users.edit"),
+    Entry("Activity", "/activity", "activity.read"),
+    Entry("Operations", "/operations", "operations.read"),
 )
 _IN_PROJECT = (
     Entry("Overview", "", "projects.read"),
@@ -42,6 +47,7 @@ _IN_PROJECT = (
     Entry("Routing", "/routing", "routing.read"),
     Entry("Exports", "/exports", "exports.read"),
     Entry("Jobs", "/jobs", "jobs.read"),
+    Entry("Activity", "/activity", "activity.read"),
     Entry("Settings", "/settings", "projects.edit"),
 )
 
@@ -54,7 +60,9 @@ def navigation(request: Request) -> list[Group]:
     path = request.url.path
     project = project_of(request)
     top = [
-        _shown(entry, "", path, deep=project is None) for entry in _EVERYWHERE if user.may(entry.permission)
+        _shown(entry, "", path, deep=project is None and entry.href != "/supplier")
+        for entry in _EVERYWHERE
+        if user.may(entry.permission) and (user.leads or not entry.permission.startswith("own_supplier."))
     ]
     groups = [Group("", top)]
     if project is not None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
+import secrets
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from workbench.incidents.store import count_bad
 from workbench.web import filters
 from workbench.web.current import project_of, rendering, request_now, user_of
 from workbench.web.navigation import Group
@@ -26,7 +27,6 @@ _LOGO = Markup(
     '<svg viewBox="0 0 20 20" fill="none" stroke="currentColor" stroke-width="2.4" stroke-linecap="round" '
     'stroke-linejoin="round" aria-hidden="true"><path d="M2.5 4.5 6 15.5l4-8 4 8 3.5-11"/></svg>'
 )
-_counter = itertools.count(1)
 
 
 def page(
@@ -45,7 +45,8 @@ def page(
         rendering.reset(token)
     response = HTMLResponse(body, status, headers)
     if NOTICE_COOKIE in request.cookies and "HX-Request" not in request.headers:
-        response.delete_cookie(NOTICE_COOKIE)
+        secure = request.app.state.outside.settings.secure_cookies
+        response.delete_cookie(NOTICE_COOKIE, httponly=True, samesite="lax", secure=secure)
     return response
 
 
@@ -83,8 +84,10 @@ def templates() -> Environment:
         theme=_theme,
         notice=_notice,
         navigation=_navigation,
+        alarms=_alarms,
         logo=lambda: _LOGO,
         csrf_field=_csrf_field,
+        csp_nonce=_csp_nonce,
         request_headers=_request_headers,
         with_query=_with_query,
         fresh_id=_fresh_id,
@@ -129,6 +132,18 @@ def _navigation() -> list[Group]:
     return navigation_of(request_now())
 
 
+def _alarms() -> int:
+    """How many incidents call for a person, among those that this person may know of."""
+    request = request_now()
+    user = user_of(request)
+    if user is None or "HX-Request" in request.headers or not user.may("operations.read"):
+        return 0
+    # Whoever has a role in some projects alone sees the page of none but theirs.
+    projects = getattr(user, "projects", None)
+    with request.app.state.outside.db.read() as session:
+        return count_bad(session, projects=projects)
+
+
 def _theme() -> str:
     chosen = request_now().cookies.get(THEME_COOKIE, "")
     return chosen if chosen in {"light", "dark"} else ""
@@ -141,6 +156,12 @@ def _notice() -> str:
 def _csrf_token() -> str:
     make = getattr(request_now().state, "csrf_token", None)
     return make() if make is not None else ""
+
+
+def _csp_nonce() -> str:
+    """What a script element has to carry to run; another one for every answer."""
+    nonce: str = getattr(request_now().state, "csp_nonce", "")
+    return nonce
 
 
 def _csrf_field() -> Markup:
@@ -164,7 +185,8 @@ def _with_query(**changes: Any) -> str:
 
 
 def _fresh_id(prefix: str) -> str:
-    return f"{prefix}-{next(_counter)}"
+    # By chance: a counter would tell everybody how many pages others look at.
+    return f"{prefix}-{secrets.token_hex(4)}"
 
 
 def _now() -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -14,32 +15,39 @@ import pytest
 from sqlalchemy import text
 
 from tests.integration.jobs.worker import no_label_studio
+from tests.postgresql_server import TEMPLATE
 from workbench.db.tables import all_tables
 from workbench.jobs.definition import JobState
+from workbench.jobs.engine import SCHEMA
 from workbench.jobs.store import cancel_job, find_job, repeat_job, report, resume_job, start_job
 from workbench.jobs.tables import JobRow
 from workbench.outside import Outside, outside_of, system_now
 from workbench.settings import load_settings
 
 PATIENCE_S = 30
+Sites = Callable[[str], "Site"]
 ENDED = {"done", "failed", "cancelled"}
 
 
 class Site:
     """A data folder, and the worker that serves it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.outside: Outside = outside_of(load_settings(data_dir=folder), label_studio=no_label_studio)
-        all_tables().create_all(self.outside.db.writer)
+    def __init__(self, folder: Path, url: str = "") -> None:
+        settings = load_settings(data_dir=folder, database_url=url)
+        self.outside: Outside = outside_of(settings, label_studio=no_label_studio)
+        if not url:
+            all_tables().create_all(self.outside.db.writer)
         with self.outside.db.write() as session:
             session.execute(text("CREATE TABLE effects (job TEXT, n INTEGER, PRIMARY KEY (job, n))"))
         self.process: subprocess.Popen[str] | None = None
 
     def begin(self) -> None:
         command = [sys.executable, "-m", "tests.integration.jobs.worker", str(self.outside.settings.data_dir)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        environment = os.environ | {"WORKBENCH_DATABASE_URL": self.outside.settings.database_url}
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "ready\n"
+        while self.process.stdout.readline() != "ready\n":
+            assert self.process.poll() is None
 
     def end(self, *, kill: bool = False) -> int | None:
         if self.process is None:
@@ -97,20 +105,36 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path)
+def site(tmp_path: Path, database_url: str) -> Iterator[Site]:
+    made = Site(tmp_path, database_url)
     yield made
     made.end(kill=True)
     made.outside.db.close()
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    made = Site(tmp_path_factory.mktemp("site"))
-    made.begin()
-    yield made
-    assert made.end() == 0
-    made.outside.db.close()
+def sites(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+    made: dict[str, Site] = {}
+
+    def serve(kind: str) -> Site:
+        if kind not in made:
+            is_postgresql = kind == "postgresql"
+            server = request.getfixturevalue("postgresql_server") if is_postgresql else None
+            made[kind] = Site(tmp_path_factory.mktemp("site"), server.new(TEMPLATE) if server else "")
+            made[kind].begin()
+        return made[kind]
+
+    yield serve
+    codes = [one.end() for one in made.values()]
+    for one in made.values():
+        one.outside.db.close()
+    assert set(codes) <= {0}
+
+
+@pytest.fixture
+def served(sites: Sites, database_kind: str) -> Site:
+    """One worker for all tests of the module, on each kind of database."""
+    return sites(database_kind)
 
 
 def test_killed_again_and_again_each_effect_is_there_once(site: Site) -> None:
@@ -144,11 +168,14 @@ def test_a_worker_that_is_asked_to_stop_lets_the_step_end_and_goes_on_later(site
     assert site.effects("a") == list(range(8))
 
 
-def test_jobs_go_on_when_the_engines_file_is_lost(site: Site) -> None:
+def test_jobs_go_on_when_the_engine_has_lost_everything(site: Site, database_kind: str) -> None:
     site.ask("count", "running", n=6, pause_s=0.1)
     site.begin()
     site.until("running", lambda row: row.done >= 2)
     site.end(kill=True)
+    if database_kind == "postgresql":
+        with site.outside.db.write() as session:
+            session.execute(text(f"DROP SCHEMA {SCHEMA} CASCADE"))
     for path in site.outside.settings.data_dir.glob("*-jobs.sqlite3*"):
         path.unlink()
     site.ask("count", "waiting", n=1, pause_s=0)
@@ -213,12 +240,12 @@ def test_a_job_cancelled_before_it_began_does_nothing_until_resumed(served: Site
 
 
 def test_a_cancel_that_comes_too_late_leaves_the_job_done(served: Site) -> None:
-    from workbench.jobs.engine import _end
+    from workbench.jobs.running import end_job
 
     served.ask("count", "late", n=1, pause_s=0)
     served.ended("late")
     # What the worker does when the job ends between its look and its word.
-    _end(served.outside, "late", "cancelled", None, "")
+    end_job(served.outside, "late", "cancelled", None, "")
     assert served.row("late").state == "done"
 
 

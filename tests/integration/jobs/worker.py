@@ -29,7 +29,9 @@ def note(outside: Outside, line: str) -> int:
 def effect(outside: Outside, job: str, n: int, pause_s: float) -> int:
     note(outside, f"{job} {n}")
     with outside.db.write() as session:
-        session.execute(text("INSERT OR IGNORE INTO effects VALUES (:job, :n)"), {"job": job, "n": n})
+        session.execute(
+            text("INSERT INTO effects VALUES (:job, :n) ON CONFLICT DO NOTHING"), {"job": job, "n": n}
+        )
     time.sleep(pause_s)
     return n * n
 

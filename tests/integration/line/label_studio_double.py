@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from integrations.label_studio.errors import LabelStudioRejected, LabelStudioUnavailable
+from integrations.label_studio.errors import AddressRefused, LabelStudioRejected, LabelStudioUnavailable
 from integrations.label_studio.interface import (
+    HighIds,
+    Hook,
     LaneSpec,
     Member,
+    Mended,
     NewTask,
     RawAnnotation,
     ServerInfo,
@@ -28,10 +33,13 @@ class Task:
     overlap: int
     updated_at: datetime
     annotations: dict[int, RawAnnotation] = field(default_factory=dict)
+    is_closed: bool = False
 
     @property
     def is_labeled(self) -> bool:
-        return sum(not one.was_cancelled for one in self.annotations.values()) >= self.overlap
+        return (
+            self.is_closed or sum(not one.was_cancelled for one in self.annotations.values()) >= self.overlap
+        )
 
 
 class LabelStudioDouble:
@@ -48,6 +56,9 @@ class LabelStudioDouble:
         self.after: defaultdict[str, list[Exception]] = defaultdict(list)
         self.part_of_push: int | None = None
         self.calls: list[str] = []
+        self.webhooks: dict[int, tuple[int, Hook]] = {}
+        self.refuses_hooks = False
+        self.keeps_config = False
 
     # What the workbench asks.
 
@@ -107,7 +118,14 @@ class LabelStudioDouble:
     def read_tasks(self, ls_project_id: int, task_ids: Iterable[int]) -> list[TaskAnswers]:
         self._fault("read_tasks", self.before)
         return [
-            TaskAnswers(t.task_id, t.new.visit_key, t.updated_at, t.is_labeled, tuple(t.annotations.values()))
+            TaskAnswers(
+                t.task_id,
+                t.new.visit_key,
+                t.updated_at,
+                t.is_labeled,
+                tuple(t.annotations.values()),
+                t.new.item_key,
+            )
             for t in (self.tasks[i] for i in task_ids if i in self.tasks)
         ]
 
@@ -120,13 +138,62 @@ class LabelStudioDouble:
 
     def close_task(self, task_id: int) -> None:
         self.calls.append("close_task")
+        if task_id in self.tasks:
+            self.tasks[task_id].is_closed = True
 
     def reopen_task(self, task_id: int, overlap: int) -> None:
         self._fault("reopen_task", self.before)
         if task_id not in self.tasks:
             raise LabelStudioRejected("Label Studio has no such task", status=404)
         self.tasks[task_id].overlap = overlap
+        self.tasks[task_id].is_closed = False
         self.tasks[task_id].updated_at = self._stamp()
+
+    def mend_lane(self, ls_project_id: int, spec: LaneSpec, config_digest: bytes | None) -> Mended:
+        self._fault("mend_lane", self.before)
+        if ls_project_id not in self.lanes:
+            raise LabelStudioRejected("Label Studio has no such project", status=404)
+        present = self.lanes[ls_project_id]
+        changed = [
+            name
+            for name in ("title", "description", "label_config", "instruction")
+            if getattr(present, name) != getattr(spec, name)
+            and not (name == "label_config" and not config_digest)
+        ]
+        refused = [name for name in changed if name == "label_config" and self.keeps_config]
+        put_back = {name: getattr(spec, name) for name in changed if name not in refused}
+        self.lanes[ls_project_id] = LaneSpec(**(vars(present) | put_back))
+        shown = self.lanes[ls_project_id].label_config
+        return Mended(tuple(put_back), tuple(refused), hashlib.sha256(shown.encode()).digest())
+
+    def hooks(self, ls_project_id: int) -> list[Hook]:
+        return [hook for lane, hook in self.webhooks.values() if lane == ls_project_id]
+
+    def set_hook(
+        self,
+        ls_project_id: int,
+        hook_id: int | None,
+        *,
+        url: str,
+        headers: Mapping[str, str],
+        actions: Sequence[str],
+    ) -> int:
+        self._fault("set_hook", self.before)
+        if self.refuses_hooks:
+            raise AddressRefused("Label Studio does not call private addresses", status=403)
+        hook_id = hook_id or self._id()
+        self.webhooks[hook_id] = (
+            ls_project_id,
+            Hook(hook_id, url, dict(headers), frozenset(actions), True, False),
+        )
+        return hook_id
+
+    def delete_hook(self, hook_id: int) -> None:
+        self.webhooks.pop(hook_id, None)
+
+    def probe_ids(self) -> HighIds:
+        self.calls.append("probe_ids")
+        return HighIds(self._id(), self._id(), self._id())
 
     def members(self) -> list[Member]:
         self.calls.append("members")
@@ -178,6 +245,16 @@ class LabelStudioDouble:
         task = next(t for t in self.tasks.values() if annotation_id in t.annotations)
         task.updated_at = self._stamp()
         return task.annotations.pop(annotation_id)
+
+    def backup(self) -> dict[str, Any]:
+        """Everything that its database holds."""
+        kept = {name: getattr(self, name) for name in ("lanes", "tasks", "webhooks", "_last_id")}
+        return copy.deepcopy(kept)
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        """Another database in place of this one."""
+        for name, value in copy.deepcopy(kept).items():
+            setattr(self, name, value)
 
     def task_of(self, visit_key: str) -> Task:
         return next(task for task in self.tasks.values() if task.new.visit_key == visit_key)

@@ -67,6 +67,7 @@ def worlds(outside, tmp_path):
         world.outside.db.close()
 
 
+@pytest.mark.database("sqlite")  # whose file can be copied
 def test_the_same_items_get_the_same_decisions_whatever_the_chunks(worlds):
     found = []
     for world in worlds:

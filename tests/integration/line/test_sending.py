@@ -12,9 +12,11 @@ from tests.integration.line.world import StubPredictor, build
 from workbench.errors import Unavailable, WrongState
 from workbench.items.domain import ItemState
 from workbench.items.tables import ItemRow
-from workbench.labeling.lanes import make_visits, set_up_lane, settle_doubts, top_up
+from workbench.labeling.lanes import set_up_lane
 from workbench.labeling.planning import look
+from workbench.labeling.sending import settle_doubts, top_up
 from workbench.labeling.tables import LaneRow, VisitRow
+from workbench.labeling.visits import make_visits
 from workbench.people.tables import PoolMemberRow, ServerRow
 from workbench.projects.tables import ProjectRow
 

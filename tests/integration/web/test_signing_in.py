@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from starlette.testclient import TestClient
 
@@ -10,8 +12,10 @@ from tests.factories import make_project
 from tests.integration.web.clients import client_as
 from workbench.app import create_app
 from workbench.auth import service, store
+from workbench.auth import tokens as tokens_of
 from workbench.auth.domain import Permission, csrf_token
 from workbench.auth.tables import SessionRow, TokenRow
+from workbench.errors import InvalidInput
 from workbench.outside import Outside
 
 PASSWORD = "correct horse battery"
@@ -57,16 +61,11 @@ def test_wrong_password_and_unknown_address_get_the_same_answer(client: TestClie
     wrong = sign_in(client, password="something else")
     unknown = sign_in(client, "nobody@example.org")
     assert wrong.status_code == unknown.status_code == 401
-    assert wrong.text.replace("pm@example.org", "") == unknown.text.replace("nobody@example.org", "")
-
-
-def test_guessing_is_slowed_down(client: TestClient) -> None:
-    throttles = client.app.state.throttles
-    for _ in range(8):
-        throttles.email.failed("pm@example.org")
-    answer = sign_in(client)
-    assert answer.status_code == 429
-    assert "wait 15 min" in answer.text
+    pages = [
+        re.sub(r'nonce="[^"]+"|pm@example.org|nobody@example.org', "", answer.text)
+        for answer in (wrong, unknown)
+    ]
+    assert pages[0] == pages[1]
 
 
 def test_signing_in_never_keeps_a_session_that_was_there_before(client: TestClient, outside: Outside) -> None:
@@ -133,12 +132,19 @@ def test_a_changed_password_signs_other_browsers_out(client: TestClient, outside
     with outside.db.write() as session:
         elsewhere = service.open_session(session, outside, 1, browser="other")
     token = {"csrf_token": csrf_token(here, "n")}
-    assert client.post("/account/password", data={"old": "no", "new": "x" * 12, **token}).status_code == 422
     assert (
-        client.post("/account/password", data={"old": PASSWORD, "new": "x" * 12, **token}).status_code == 303
+        client.post("/account/password", data={"old": "no", "new": "four words of mine", **token}).status_code
+        == 422
+    )
+    assert (
+        client.post(
+            "/account/password", data={"old": PASSWORD, "new": "four words of mine", **token}
+        ).status_code
+        == 303
     )
     assert service.identify_session(outside, elsewhere) is None
-    assert service.identify_session(outside, here) is not None
+    assert service.identify_session(outside, here) is None
+    assert service.identify_session(outside, client.cookies["wb_session"]) is not None
 
 
 class TestForgedRequests:
@@ -195,7 +201,14 @@ class TestTokens:
         client = client_as(outside, "viewer")
         with outside.db.write() as session:
             scopes = [Permission.ACCOUNT, Permission.USERS_EDIT]
-            token = service.create_token(session, outside, 1, name="x", scopes=list(scopes))
+            with pytest.raises(InvalidInput, match=r"may not: users\.edit"):
+                service.create_token(session, outside, 1, name="x", scopes=scopes)
+            service.change_role(session, outside, 1, "admin")
+            token = service.create_token(session, outside, 1, name="x", scopes=scopes)
+            service.create_user_hashed(
+                session, outside, email="b@example.org", name="B", password_hash="", role="admin"
+            )
+            service.change_role(session, outside, 1, "viewer")
         program = TestClient(client.app, headers={"Authorization": f"Bearer {token}"})
         assert program.get("/api/v1/me").json()["permissions"] == ["account"]
         assert program.get("/api/v1/servers").status_code == 403
@@ -205,7 +218,7 @@ class TestTokens:
         with outside.db.write() as session:
             tokens = [service.create_token(session, outside, 1, name="x", days=days) for days in (1, 30)]
             revoked = service.create_token(session, outside, 1, name="y")
-            store.revoke_token(session, 1, 3, outside.now())
+            tokens_of.revoke_token(session, outside, 1, 3)
 
         def status(token: str) -> int:
             program = TestClient(client.app, headers={"Authorization": f"Bearer {token}"})

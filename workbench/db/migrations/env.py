@@ -19,7 +19,8 @@ def run(connection: Connection) -> None:
     context.configure(
         connection=connection,
         target_metadata=all_tables(),
-        render_as_batch=True,
+        # SQLite cannot change a table in place.
+        render_as_batch=connection.dialect.name == "sqlite",
         compare_type=True,
         compare_server_default=True,
         include_object=include,

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.deliveries.domain import COLUMNS
+from workbench.deliveries.writing.context import Screen
 
 _TIME = pa.timestamp("us", tz="UTC")
 _ANSWER = pa.struct(
@@ -36,13 +37,13 @@ SCHEMA = pa.schema(
 )
 
 
-def write_parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_parquet(path: Path, rows: Sequence[Mapping[str, Any]], screen: Screen) -> None:  # noqa: ARG001 - every format's form
     """One file of these rows; metadata as JSON text, since its keys differ from row to row."""
     plain = [dict(row) | {"metadata": json.dumps(row["metadata"], ensure_ascii=False)} for row in rows]
     pq.write_table(pa.Table.from_pylist(plain, schema=SCHEMA), path, compression="zstd")
 
 
-def join_parquet(pieces: Sequence[Path], target: Path) -> None:
+def join_parquet(pieces: Sequence[Path], target: Path, screen: Screen) -> None:  # noqa: ARG001 - every format's form
     """The pieces as row groups of one file, one in memory at a time."""
     with pq.ParquetWriter(target, SCHEMA, compression="zstd") as writer:
         for piece in pieces:

@@ -11,32 +11,34 @@ from pathlib import Path
 from typing import Any
 
 from workbench.deliveries.domain import Format, columns_of
+from workbench.deliveries.writing.context import Screen
 from workbench.items.spreadsheets import formula_safe
 
 _BLOCK = 1 << 20
 
 
-def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]], screen: Screen) -> None:  # noqa: ARG001 - every format's form
     """One JSON object a line."""
+    encode = json.JSONEncoder(ensure_ascii=False, default=_json).encode
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False, default=_json))
+            file.write(encode(row))
             file.write("\n")
 
 
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], screen: Screen) -> None:  # noqa: ARG001 - every format's form
     """Lines without header."""
     names = [column.name for column in columns_of(Format.CSV)]
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([_cell(row[name]) for name in names] for row in rows)
 
 
-def join_jsonl(pieces: Sequence[Path], target: Path) -> None:
+def join_jsonl(pieces: Sequence[Path], target: Path, screen: Screen) -> None:  # noqa: ARG001 - every format's form
     """The pieces, one after the other."""
     _join(pieces, target, b"")
 
 
-def join_csv(pieces: Sequence[Path], target: Path) -> None:
+def join_csv(pieces: Sequence[Path], target: Path, screen: Screen) -> None:  # noqa: ARG001 - every format's form
     """The pieces below a header; the mark at the start lets Excel see UTF-8."""
     names = ",".join(column.name for column in columns_of(Format.CSV))
     _join(pieces, target, b"\xef\xbb\xbf" + names.encode() + b"\r\n")

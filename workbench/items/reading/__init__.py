@@ -1,1 +1,1 @@
-"""Rows out of files as people send them: CSV, JSON Lines and XLSX, streamed, with line numbers."""
+"""Rows out of files as people send them, streamed, with line numbers; formats are told by content."""

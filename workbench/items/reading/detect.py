@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import zipfile
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
 from workbench.errors import InvalidInput
+from workbench.items.reading.archives import archive_members
 from workbench.items.reading.csv import read_csv
 from workbench.items.reading.jsonl import read_jsonl
 from workbench.items.reading.rows import Row, Table
+from workbench.items.reading.saved import looks_like_dataset
 from workbench.items.reading.xlsx import read_xlsx
 
 PREVIEW_ROWS = 20
 _GUESS_ROWS = 200
 _HEAD = 4096
+_UNPACK = "unpack it and upload the file with the rows"
+_WHOLE_FOLDER = "upload Parquet, or the whole folder of a saved dataset as .zip or .tar"
+_FOREIGN = (
+    (b"%PDF", "a PDF", "upload CSV, JSON Lines, XLSX or Parquet"),
+    (b"\x1f\x8b", "a gzip archive", _UNPACK),
+    (b"BZh", "a bzip2 archive", _UNPACK),
+    (b"\xfd7zXZ", "an xz archive", _UNPACK),
+    (b"\x28\xb5\x2f\xfd", "a zstd archive", _UNPACK),
+    (b"7z\xbc\xaf", "a 7z archive", _UNPACK),
+    (b"Rar!", "a RAR archive", _UNPACK),
+    (b"PARE", "an encrypted Parquet file", "save it without encryption"),
+    (b"ARROW1", "an Arrow file", _WHOLE_FOLDER),
+    (b"\xff\xff\xff\xff", "an Arrow file", _WHOLE_FOLDER),
+    (b"SQLite format 3", "a database", "upload CSV, JSON Lines, XLSX or Parquet"),
+)
 _NAMES: dict[str, tuple[str, ...]] = {
     "text": (
         "text", "comment", "content", "body", "message", "review", "sentence", "tweet", "post", "utterance",
@@ -56,7 +74,8 @@ class ColumnMapping:
         region: Region it comes from.
         sensitivity: How carefully it must be shown.
         reference: A label known from elsewhere, used for reports alone.
-        left_out: Columns that are not kept at all.
+        left_out: Columns that are not kept at all; Parquet and saved datasets never read them.
+        split: Which part of a dataset with several; "": the only one, else `train`, else the first.
     """
 
     text: str
@@ -66,6 +85,7 @@ class ColumnMapping:
     sensitivity: str = ""
     reference: str = ""
     left_out: list[str] = field(default_factory=list)
+    split: str = ""
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
@@ -95,17 +115,18 @@ class ColumnMapping:
 
 @dataclass(frozen=True)
 class Preview:
-    """A first look at a file: its columns, its first rows, what they seem to mean, and notes."""
+    """A first look at a file: columns, first rows, what they seem to mean, notes, splits there are."""
 
     format: str
     columns: list[str]
     rows: list[Row]
     mapping: ColumnMapping
     notes: list[str]
+    splits: list[str] = field(default_factory=list)
 
 
 def file_format(path: Path, file_name: str) -> str:
-    """`csv`, `jsonl` or `xlsx`, by what the file holds rather than by its name.
+    """`csv`, `jsonl`, `xlsx`, `parquet` or `datasets`, by what the file holds rather than by its name.
 
     Raises:
         InvalidInput: It is of a kind that cannot be read; the message says what to save it as.
@@ -113,14 +134,18 @@ def file_format(path: Path, file_name: str) -> str:
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if head.startswith(b"PK\x03\x04"):
-        return "xlsx"
+        return _kind_of_zip(path)
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if head[257:262] == b"ustar":
+        return _kind_of_archive(path)
     if head.startswith(b"\xd0\xcf\x11\xe0"):
         raise InvalidInput(
             "this is an old .xls or a password-protected workbook; save it as .xlsx without one"
         )
-    for mark, name in ((b"%PDF", "a PDF"), (b"\x1f\x8b", "a gzip archive"), (b"PAR1", "a Parquet file")):
+    for mark, name, advice in _FOREIGN:
         if head.startswith(mark):
-            raise InvalidInput(f"this is {name}; upload CSV, JSON Lines or XLSX")
+            raise InvalidInput(f"this is {name}; {advice}")
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n\x00\xff\xfe").replace(b"\x00", b"")[:2]
     named_json = file_name.lower().endswith((".jsonl", ".ndjson", ".json"))
     if named_json or start[:1] == b"{" or re.fullmatch(rb"\[\s*[{\]]?", start):
@@ -128,30 +153,64 @@ def file_format(path: Path, file_name: str) -> str:
     return "csv"
 
 
-def open_table(path: Path, file_name: str) -> Table:
+def _kind_of_zip(path: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as packed:
+            if "xl/workbook.xml" in packed.namelist():
+                return "xlsx"
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return "xlsx"  # Its reader says what is wrong.
+    return _kind_of_archive(path)
+
+
+def _kind_of_archive(path: Path) -> str:
+    with archive_members(path) as members:
+        if looks_like_dataset(members):
+            return "datasets"
+    raise InvalidInput(
+        "the archive holds no dataset that `save_to_disk` wrote; unpack it and upload the file with the rows"
+    )
+
+
+def open_table(path: Path, file_name: str, *, split: str = "", leave: Collection[str] = ()) -> Table:
     """The file's rows, whatever its format.
+
+    Args:
+        path: The file.
+        file_name: As the user calls it.
+        split: Which part of a dataset with several.
+        leave: Columns that need not be read.
 
     Raises:
         InvalidInput: It cannot be read; the message says why and what to do.
     """
+    kind = file_format(path, file_name)
+    if kind in {"parquet", "datasets"}:
+        # Arrow takes 60 MB of memory, which only these two need.
+        from workbench.items.reading.datasets import read_dataset  # noqa: PLC0415
+        from workbench.items.reading.parquet import read_parquet  # noqa: PLC0415
+
+        if kind == "parquet":
+            return read_parquet(path, leave=leave)
+        return read_dataset(path, split=split, leave=leave)
     readers = {"csv": read_csv, "jsonl": read_jsonl, "xlsx": read_xlsx}
-    return readers[file_format(path, file_name)](path)
+    return readers[kind](path)
 
 
-def preview(path: Path, file_name: str) -> Preview:
+def preview(path: Path, file_name: str, *, split: str = "") -> Preview:
     """A first look at the file, with a guess what its columns mean.
 
     Raises:
         InvalidInput: It cannot be read, or has no row.
     """
-    table = open_table(path, file_name)
+    table = open_table(path, file_name, split=split)
     rows = list(islice(table.rows, _GUESS_ROWS))
     good = [row.values for row in rows if not row.problem]
     if not good:
         why = f": line {rows[0].line} {rows[0].problem}" if rows else ""
         raise InvalidInput(f"the file has a header but no row that can be read{why}")
     mapping = guess_mapping(table.columns, good)
-    return Preview(table.format, table.columns, rows[:PREVIEW_ROWS], mapping, table.notes)
+    return Preview(table.format, table.columns, rows[:PREVIEW_ROWS], mapping, table.notes, table.splits)
 
 
 def guess_mapping(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> ColumnMapping:

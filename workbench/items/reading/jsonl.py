@@ -17,6 +17,7 @@ RAW_CHARACTERS = 2000
 _COLUMN_ROWS = 200
 _BLOCK = 1 << 16
 _ELEMENT_CHARACTERS = 4_000_000
+MAX_DEPTH = 40
 
 
 def read_jsonl(path: Path) -> Table:
@@ -70,6 +71,8 @@ def row_of(number: int, value: Any, shown: str) -> Row:
     """The row of one JSON value; one that is no flat enough object carries a problem."""
     if not isinstance(value, dict):
         return Row(number, {}, "is JSON, but no object with named values", shown)
+    if _depth(value) > MAX_DEPTH:
+        return Row(number, {}, f"is nested deeper than {MAX_DEPTH} levels", shown)
     # A dump without escapes shows half characters wherever they are nested, and NULs as \\u0000.
     dumped = json.dumps(value, ensure_ascii=False)
     problem = broken(dumped)
@@ -78,6 +81,15 @@ def row_of(number: int, value: Any, shown: str) -> Row:
     if problem:
         return Row(number, {}, problem, shown)
     return Row(number, {key: item for key, item in value.items() if item not in (None, "", [], {})})
+
+
+def _depth(value: Any) -> int:
+    """How deep lists and objects stand in one another."""
+    depth, layer = 0, [value]
+    while layer := [one for one in layer if isinstance(one, dict | list)]:
+        depth += 1
+        layer = [inner for one in layer for inner in (one.values() if isinstance(one, dict) else one)]
+    return depth
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -36,16 +36,18 @@ class Table:
     """A file opened as rows; `rows` can be walked once.
 
     Attributes:
-        format: `csv`, `jsonl` or `xlsx`.
+        format: `csv`, `jsonl`, `xlsx`, `parquet` or `datasets`.
         columns: Names in the file's order; a JSON file may bring more later on.
         rows: Streamed.
         notes: What was guessed or passed over, one sentence each.
+        splits: Names of the parts that can be chosen from; empty where there is but one.
     """
 
     format: str
     columns: list[str]
     rows: Iterator[Row]
     notes: list[str]
+    splits: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -12,6 +17,7 @@ from typing import IO
 from workbench.errors import InvalidInput, NotFound, TooLarge
 from workbench.items.reading.detect import ColumnMapping, Preview, preview
 from workbench.items.reading.rows import Row
+from workbench.items.reading.saved import SPLITS, STATE
 from workbench.outside import Outside
 
 _BLOCK = 1 << 20
@@ -55,6 +61,30 @@ def save_upload(outside: Outside, project_id: int, file_name: str, stream: IO[by
     return folder / "source"
 
 
+@contextmanager
+def opened_source(path: Path) -> Iterator[IO[bytes]]:
+    """A file as bytes, or the files of a folder as an archive of them: links and sub-archives are left out.
+
+    Raises:
+        InvalidInput: The folder is none that `save_to_disk` wrote.
+    """
+    if not path.is_dir():
+        with path.open("rb") as stream:
+            yield stream
+        return
+    if not any((path / name).is_file() for name in (STATE, SPLITS)):
+        raise InvalidInput(
+            f"the folder {path.name} is no saved dataset: there is neither {STATE} nor {SPLITS} in it"
+        )
+    with tempfile.TemporaryFile() as packed:
+        with tarfile.open(fileobj=packed, mode="w") as tape:
+            for file in sorted(path.rglob("*")):
+                if file.is_file() and not file.is_symlink() and file.suffix in {".json", ".arrow"}:
+                    tape.add(file, str(file.relative_to(path)), recursive=False)
+        packed.seek(0)
+        yield packed
+
+
 def find_upload(outside: Outside, project_id: int, upload_id: str) -> tuple[Upload, Path]:
     """The upload and its path.
 
@@ -69,16 +99,17 @@ def find_upload(outside: Outside, project_id: int, upload_id: str) -> tuple[Uplo
     raise NotFound("that upload is not there any more; upload the file again")
 
 
-def kept_preview(path: Path, file_name: str) -> Preview:
-    """The upload's preview, made once: a large workbook takes seconds to open.
+def kept_preview(path: Path, file_name: str, split: str = "") -> Preview:
+    """The upload's preview, made once a split: a large workbook takes seconds to open.
 
     Raises:
         InvalidInput: The file cannot be read.
     """
-    kept = path.with_name("preview.json")
+    mark = hashlib.sha256(split.encode()).hexdigest()[:16] if split else ""
+    kept = path.with_name(f"preview{mark}.json")
     if not kept.exists():
         part = kept.with_suffix(".part")
-        part.write_text(json.dumps(asdict(preview(path, file_name))), encoding="ascii")
+        part.write_text(json.dumps(asdict(preview(path, file_name, split=split))), encoding="ascii")
         part.replace(kept)
     known = json.loads(kept.read_text(encoding="ascii"))
     rows = [Row(**row) for row in known.pop("rows")]

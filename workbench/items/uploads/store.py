@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
+from workbench.activity.moves import IMPORTED, seal_moves
+from workbench.db.bulk import insert_many
 from workbench.errors import NotFound
 from workbench.items.domain import ItemState
 from workbench.items.store import count_states
@@ -120,20 +122,21 @@ def add_items(session: Session, source: ImportRow, items: Iterable[NewItem], *, 
     items = list(items)
     if not items:
         return
-    session.execute(insert(ItemRow), [_item(source, item, at) for item in items])
+    insert_many(session, ItemRow, (_item(source, item, at) for item in items))
     # Asking once for the ids is several times faster than having each row returned.
     by_public_id = _ids(session, [item.public_id for item in items])
     ids = [by_public_id[item.public_id] for item in items]
     pairs = list(zip(ids, items, strict=True))
-    session.execute(insert(ItemPartRow), [{"item_id": i, **part} for i, item in pairs for part in item.parts])
+    insert_many(session, ItemPartRow, ({"item_id": i, **part} for i, item in pairs for part in item.parts))
     references = [
         {"item_id": i, "label": item.reference, "source": source.file_name[:200]}
         for i, item in pairs
         if item.reference
     ]
-    if references:
-        session.execute(insert(ReferenceLabelRow), references)
-    session.execute(insert(ItemMoveRow), [_first_move(source, i, item, at) for i, item in pairs])
+    insert_many(session, ReferenceLabelRow, references)
+    moves = [_first_move(source, i, item, at) for i, item in pairs]
+    seal_moves(session, moves, verb=IMPORTED)
+    insert_many(session, ItemMoveRow, moves)
     count_states(session, {(source.project_id, ItemState.IMPORTED): len(ids)})
 
 

@@ -24,7 +24,7 @@ def items(request: Request, outside: Out, caller: Caller = require(Permission.IT
         found = find_items(
             session,
             caller.here.id,
-            filter_of(request.query_params),
+            filter_of(request.query_params, caller),
             request.query_params.get("after", ""),
         )
     rows = [asdict(one) for one in found.items]

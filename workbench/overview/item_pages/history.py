@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from workbench.activity.store import record
 from workbench.decisions.tables import DecisionRow, RoutingPolicyRow
 from workbench.errors import NotFound
 from workbench.items.domain import ItemState, Purpose
@@ -57,10 +58,13 @@ def find_item(session: Session, project_id: int, public_id: str) -> ItemRow:
     return row
 
 
-def record_opening(session: Session, project_id: int, public_id: str, *, user_id: int, now: datetime) -> None:
+def record_opening(
+    session: Session, project_id: int, public_id: str, *, user_id: int, by: str, now: datetime
+) -> None:
     """Write down that somebody opened an item's withheld content."""
     item = find_item(session, project_id, public_id)
     session.add(RevealRow(item_id=item.id, user_id=user_id, at=now))
+    record(session, at=now, actor=by, verb="item.revealed", about=f"item:{public_id}", project_id=project_id)
 
 
 def item_history(session: Session, project_id: int, public_id: str, *, opened: bool = False) -> ItemHistory:

@@ -21,8 +21,11 @@ from workbench.prelabeling.tables import PredictionRow
 from workbench.projects.tables import ProjectLabelRow
 
 PAGE = 50
+HARMLESS = frozenset({"", "none", "no", "low"})
+"""Sensitivities whose items are shown to everybody who may read items."""
 SEARCHED = 100_000
 """Text search looks through no more than this many of the newest items."""
+WITH_PEOPLE = (ItemState.QUEUED, ItemState.IN_LABELING)
 _LONGEST_SEARCH = 200
 _LONGEST_ID = 18
 _NO_SUCH_PAGE = "this page of the list does not exist; go back to the first page"
@@ -97,7 +100,7 @@ class FoundPage:
 
 def is_sensitive(sensitivity: str, labels: Sequence[str], sensitive_labels: frozenset[str]) -> bool:
     """Whether an item's content is withheld until somebody opens it."""
-    return sensitivity.lower() not in {"", "none", "no", "low"} or bool(sensitive_labels & set(labels))
+    return sensitivity.lower() not in HARMLESS or bool(sensitive_labels & set(labels))
 
 
 def sensitive_labels(session: Session, project_id: int) -> frozenset[str]:
@@ -143,22 +146,32 @@ def find_items(session: Session, project_id: int, wanted: ItemFilter, after: str
     Raises:
         InvalidInput: `after` is not from such a page, or the search text is too long.
     """
-    if len(wanted.search) > _LONGEST_SEARCH:
-        raise InvalidInput(f"the search text is longer than {_LONGEST_SEARCH} characters; shorten it")
-    statement = _statement(project_id)
-    limited = False
-    if wanted.search:
-        oldest = _oldest_searched(session, project_id)
-        limited = oldest is not None
-        if oldest is not None:
-            statement = statement.where(ItemRow.id >= oldest)
-    for condition in _conditions(wanted):
-        statement = statement.where(condition)
+    blurred = sensitive_labels(session, project_id)
+    statement, limited = _filtered(session, _statement(project_id), project_id, wanted, blurred)
     statement = _ordered(statement, wanted.sort, after)
     rows = session.execute(statement.limit(PAGE + 1)).all()
-    blurred = sensitive_labels(session, project_id)
     items = tuple(_found(row, blurred) for row in rows[:PAGE])
     return FoundPage(items, _after(items[-1], wanted.sort) if len(rows) > PAGE else "", limited)
+
+
+def keys_with_people(session: Session, project_id: int, wanted: ItemFilter, most: int) -> list[str]:
+    """Opaque ids of the items that fit and are with people or on their way to them, the newest first."""
+    blurred = sensitive_labels(session, project_id)
+    statement, _ = _filtered(session, _statement(project_id), project_id, wanted, blurred)
+    statement = statement.with_only_columns(ItemRow.public_id).where(ItemRow.state.in_(WITH_PEOPLE))
+    return list(session.scalars(statement.order_by(ItemRow.id.desc()).limit(most)))
+
+
+def _filtered(
+    session: Session, statement: Select[Any], project_id: int, wanted: ItemFilter, blurred: frozenset[str]
+) -> tuple[Select[Any], bool]:
+    """The statement for what is wanted, and whether it looks through the newest items only."""
+    if len(wanted.search) > _LONGEST_SEARCH:
+        raise InvalidInput(f"the search text is longer than {_LONGEST_SEARCH} characters; shorten it")
+    oldest = _oldest_searched(session, project_id) if wanted.search else None
+    if oldest is not None:
+        statement = statement.where(ItemRow.id >= oldest)
+    return statement.where(*_conditions(wanted, blurred)), oldest is not None
 
 
 def _statement(project_id: int) -> Select[Any]:
@@ -187,7 +200,7 @@ def _statement(project_id: int) -> Select[Any]:
     )
 
 
-def _conditions(wanted: ItemFilter) -> list[ColumnElement[bool]]:
+def _conditions(wanted: ItemFilter, blurred: frozenset[str]) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if wanted.search:
         pattern = f"%{_escaped(wanted.search)}%"
@@ -195,7 +208,11 @@ def _conditions(wanted: ItemFilter) -> list[ColumnElement[bool]]:
         found.append(
             or_(
                 ItemRow.external_id.ilike(pattern, escape="\\"),
-                exists().where(part.item_id == ItemRow.id, part.text.ilike(pattern, escape="\\")),
+                # What is withheld until somebody opens it cannot be read by searching for it either.
+                and_(
+                    _is_open(blurred),
+                    exists().where(part.item_id == ItemRow.id, part.text.ilike(pattern, escape="\\")),
+                ),
             )
         )
     equal: list[tuple[InstrumentedAttribute[str], str]] = [
@@ -215,6 +232,15 @@ def _conditions(wanted: ItemFilter) -> list[ColumnElement[bool]]:
     if wanted.disagreement:
         found.append(_disagreement(Disagreement(wanted.disagreement)))
     return found
+
+
+def _is_open(blurred: frozenset[str]) -> ColumnElement[bool]:
+    """The opposite of `is_sensitive`, for the database."""
+    return and_(
+        func.lower(ItemRow.sensitivity).in_(HARMLESS),
+        func.coalesce(PredictionRow.label, "").not_in(blurred),
+        func.coalesce(LabelRow.label, "").not_in(blurred),
+    )
 
 
 def _answered_by(public_id: str) -> ColumnElement[bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from workbench.activity.store import record
 from workbench.auth.access import Caller, require
 from workbench.auth.domain import Permission
 from workbench.errors import NotFound
@@ -66,8 +67,19 @@ def change_job(outside: Outside, caller: Caller, job_id: str, *, resume: bool) -
         NotFound: The project has no such job.
         WrongState: It is not in a state that allows it.
     """
-    with outside.db.write() as session:
+    with outside.db.write(project=caller.here.id) as session:
         row = find_job(session, job_id)
         if row.project_id != caller.here.id:
             raise NotFound(f"this project has no job {job_id}")
+        before = row.state
         (resume_job if resume else cancel_job)(session, job_id)
+        record(
+            session,
+            at=outside.now(),
+            actor=caller.email,
+            verb="job.resumed" if resume else "job.cancelled",
+            about=f"job:{job_id}",
+            project_id=caller.here.id,
+            before={"state": before, "kind": row.kind},
+            after={"state": row.state, "kind": row.kind},
+        )

@@ -57,7 +57,7 @@ def promote_version(
     outside: Out, version_id: RowId, caller: Caller = require(Permission.MODELS_EDIT)
 ) -> dict[str, Any]:
     """Makes a version live; the one before is retired."""
-    with outside.db.write() as session:
+    with outside.db.write(project=caller.here.id) as session:
         row = promote(session, caller.here.id, version_id, by=caller.email, now=outside.now())
         return {"version": f"{row.name}@{row.version}", "stage": row.stage}
 

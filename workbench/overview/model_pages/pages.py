@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
+from workbench.activity.store import record
 from workbench.auth.access import Caller, require
 from workbench.auth.domain import Permission
 from workbench.errors import InvalidInput, WorkbenchError
@@ -91,7 +92,7 @@ def promote_version(
     request: Request, outside: Out, version_id: RowId, caller: Caller = require(Permission.MODELS_EDIT)
 ) -> Response:
     """Makes a version live; the one before is retired."""
-    with outside.db.write() as session:
+    with outside.db.write(project=caller.here.id) as session:
         row = promote(session, caller.here.id, version_id, by=caller.email, now=outside.now())
         name = f"{row.name}@{row.version}"
     return redirect(
@@ -168,7 +169,7 @@ def read_label_map(text: str) -> dict[str, str]:
 def register_model(outside: Outside, caller: Caller, folder: Path, name: str, mapped: dict[str, str]) -> str:
     """Register a folder as a version of the caller's project; its name and number."""
     found = inspect_folder(folder)
-    with outside.db.write() as session:
+    with outside.db.write(project=caller.here.id) as session:
         row = register_version(
             outside,
             session,
@@ -186,10 +187,19 @@ def register_model(outside: Outside, caller: Caller, folder: Path, name: str, ma
 def start_training(outside: Outside, caller: Caller, *, go_live: bool) -> str:
     """Ask for a training job; one that waits or runs already is the one. Returns its id."""
     project_id = caller.here.id
-    with outside.db.write() as session:
+    with outside.db.write(project=project_id) as session:
         running = open_job(session, TRAIN, project_id)
         if running is not None:
             return running.id
+        record(
+            session,
+            at=outside.now(),
+            actor=caller.email,
+            verb="training.started",
+            about=f"project:{caller.here.key}",
+            project_id=project_id,
+            after={"go_live": go_live},
+        )
         return start_job(
             session,
             TRAIN,

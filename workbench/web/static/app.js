@@ -59,6 +59,19 @@ document.addEventListener("input", (event) => {
   }
 });
 
+// Tick boxes of rows that belong to a form elsewhere: one for all (data-tick-all="id of the form"), and how many.
+document.addEventListener("change", (event) => {
+  const id = event.target.dataset?.tickAll ?? event.target.getAttribute?.("form");
+  if (!id) return;
+  const boxes = [...document.querySelectorAll(`input[type=checkbox][form="${CSS.escape(id)}"]`)];
+  if (event.target.dataset.tickAll) for (const box of boxes) box.checked = event.target.checked;
+  const ticked = boxes.filter((box) => box.checked).length;
+  const all = document.querySelector(`[data-tick-all="${CSS.escape(id)}"]`);
+  if (all) { all.checked = ticked === boxes.length; all.indeterminate = ticked > 0 && ticked < boxes.length; }
+  const words = document.querySelector(`[data-ticked="${CSS.escape(id)}"]`);
+  if (words) words.textContent = ticked ? `${ticked} ticked` : "";
+});
+
 // Submit a form as soon as a select in it changes: <form data-auto>
 document.addEventListener("change", (event) => {
   if (event.target.matches?.("form[data-auto] select, form[data-auto] input[type=checkbox]")) event.target.form.requestSubmit();

@@ -15,6 +15,7 @@ from integrations.label_studio.wire import (
     encoded_task,
     imported_ids,
     lane_line,
+    shown_instruction,
 )
 
 
@@ -86,3 +87,9 @@ def test_counts_that_disagree_are_confusing(answer):
 def test_times_are_sent_in_utc():
     moment = datetime(2026, 7, 1, 1, 2, 3, 4, tzinfo=timezone(timedelta(hours=2)))
     assert as_filter_time(moment) == "2026-06-30T23:02:03.000004Z"
+
+
+def test_an_instruction_is_text_never_markup():
+    assert shown_instruction("a < b & c\n<img src=x onerror=alert(1)>") == (
+        "a &lt; b &amp; c<br>&lt;img src=x onerror=alert(1)&gt;"
+    )

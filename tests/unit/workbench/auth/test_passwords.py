@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from workbench.auth import brakes
 from workbench.auth.domain import (
     browser_name,
     checked_email,
@@ -11,8 +12,8 @@ from workbench.auth.domain import (
     csrf_token_fits,
 )
 from workbench.auth.landing import safe_path
-from workbench.auth.passwords import Throttle, hash_password, password_fits
-from workbench.errors import InvalidInput, TooMany
+from workbench.auth.passwords import hash_password, password_fits, uncommon_password
+from workbench.errors import InvalidInput
 
 
 def test_passwords_are_argon2id_and_nobody_has_none() -> None:
@@ -23,17 +24,32 @@ def test_passwords_are_argon2id_and_nobody_has_none() -> None:
     assert not password_fits("the password of nobody at all", None)
 
 
-def test_the_brake_holds_one_name_for_a_while() -> None:
-    at = [0.0]
-    throttle = Throttle(3, 900, clock=lambda: at[0])
-    for _ in range(3):
-        throttle.check("ann")
-        throttle.failed("ann")
-    throttle.check("bob")
-    with pytest.raises(TooMany, match="wait 16 min"):
-        throttle.check("ann")
-    at[0] = 901
-    throttle.check("ann")
+@pytest.mark.parametrize(
+    "given",
+    ["password123!", "Passw0rd12", "qwertyuiop", "1234567890", "aaaaaaaaaaaa", "ababababab", "!Workbench2026",
+     "ann@example.org", "ann1234567", "iloveyou!!"],
+)  # fmt: skip
+def test_what_is_tried_first_is_no_password(given: str) -> None:
+    with pytest.raises(InvalidInput, match="first that are tried"):
+        uncommon_password(given, about="ann@example.org")
+
+
+def test_long_words_are_fine() -> None:
+    for given in ("correct horse battery", "zwölf Boxkämpfer", "tZ9!kqWv2x", "passwordless trains"):
+        assert uncommon_password(given, about="ann@example.org") == given
+
+
+def test_who_has_no_password_has_none_that_fits() -> None:
+    assert not password_fits("", "")
+    assert not password_fits("anything at all", "")
+
+
+def test_waiting_grows_and_never_beyond_a_quarter_of_an_hour() -> None:
+    waits = [brakes.PAIR.wait_after(n) for n in (4, 5, 6, 7, 40)]
+    assert [wait and wait.total_seconds() for wait in waits] == [None, 15, 30, 60, 900]
+    longest = brakes.ACCOUNT.wait_after(10**6)
+    assert longest is not None
+    assert longest.total_seconds() == 60
 
 
 @pytest.mark.parametrize("given", ["", "ann", "ann@", "a b@c.d", "<a@b.c>"])

@@ -254,3 +254,25 @@ def test_demo_hands_its_options_on(run: Run, monkeypatch: pytest.MonkeyPatch, tm
         8080,
         tmp_path,
     )
+
+
+def test_a_plan_is_shown_and_applied_by_its_digest(ready: Run, tmp_path: Path) -> None:
+    file = tmp_path / "p.yaml"
+    assert ready("project", "plan", file, "--exit-code")[0] == 0
+    file.write_text(DOCUMENT.replace("title: Spam", "title: Ham"), "utf-8")
+    code, out, _ = ready("project", "plan", file)
+    assert (code, '~ title: "Spam" → "Ham"' in out) == (0, True)
+    code, out, _ = ready("project", "plan", file, "--exit-code", "--json")
+    assert code == 4
+    digest = json.loads(out)["digest"]
+    assert ready("project", "apply", "-f", file, "--plan", digest)[0] == 0
+    code, _, err = ready("project", "apply", "-f", file, "--plan", digest)
+    assert (code, "changed since the plan was made" in err) == (1, True)
+    file.write_text(DOCUMENT + "server: nowhere\n", "utf-8")
+    code, out, _ = ready("project", "plan", file)
+    assert (code, "cannot be applied" in out) == (1, True)
+
+
+def test_verify_names_what_is_not_there(ready: Run, tmp_path: Path) -> None:
+    assert "no export nothing" in ready("export", "verify", "nothing")[2]
+    assert "no manifest.json" in ready("export", "verify", tmp_path)[2]

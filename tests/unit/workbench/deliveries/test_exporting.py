@@ -3,10 +3,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import shutil
+import zipfile
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import datasets
 import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import select, update
@@ -14,11 +17,14 @@ from sqlalchemy import select, update
 from tests.factories import NOW, make_project
 from tests.unit.workbench.deliveries.world import DANGEROUS, World, build, ledger_line
 from tests.unit.workbench.items.running import Run, run_through_kills
+from workbench.deliveries.corrections import count_changed
 from workbench.deliveries.domain import COLUMNS, Format, digest
 from workbench.deliveries.jobs import JOB as EXPORT
 from workbench.deliveries.service import start_delivery
 from workbench.deliveries.store import delivery_of_job
-from workbench.errors import InvalidInput, WrongState
+from workbench.deliveries.tables import CorrectionRow, DeliveredItemRow
+from workbench.deliveries.verifying import verify_delivery, verify_folder
+from workbench.errors import InvalidInput, NotFound, WrongState
 from workbench.items.domain import ItemState
 from workbench.items.store import counts_by_state
 from workbench.items.tables import ItemMoveRow, ItemPartRow, ItemRow
@@ -58,6 +64,20 @@ def read(path: Path):
     if path.suffix == ".parquet":
         rows = pq.read_table(path).to_pylist()
         return [row | {"metadata": json.loads(row["metadata"])} for row in rows]
+    if path.suffix == ".zip":
+        folder = path.with_name("unpacked-by-test")
+        with zipfile.ZipFile(path) as packed:
+            packed.extractall(folder)
+        dataset = datasets.load_from_disk(str(folder / "labels"))
+        names = dataset.features["label"].names
+        rows = [
+            row | {"label": names[row["label"]], "metadata": json.loads(row["metadata"])} for row in dataset
+        ]
+        del dataset
+        shutil.rmtree(folder)
+        return rows
+    if path.suffix == ".json":
+        return [row_of_task(task) for task in json.loads(path.read_text(encoding="utf-8"))]
     if path.suffix == ".csv":
         with path.open(encoding="utf-8-sig", newline="") as file:
             return list(csv.DictReader(file))
@@ -67,6 +87,27 @@ def read(path: Path):
         for answer in row["answers"]:
             answer["at"] = datetime.fromisoformat(answer["at"])
     return rows
+
+
+def row_of_task(task):
+    """The row that a task for Label Studio says."""
+    row = dict.fromkeys(column.name for column in COLUMNS)
+    row |= {"language": "", "region": "", "metadata": {}, "answers": [], "annotations": 0}
+    row |= task["meta"]
+    (annotation,) = task["annotations"]
+    assert not annotation["ground_truth"]
+    row |= {
+        "external_id": task["data"]["external_id"],
+        "item_id": task["data"]["wb_item_id"],
+        "text": task["data"]["text"],
+        "label": annotation["result"][0]["value"]["choices"][0],
+        "resolved_at": datetime.fromisoformat(row["resolved_at"]),
+    }
+    row["answers"] = [answer | {"at": datetime.fromisoformat(answer["at"])} for answer in row["answers"]]
+    for prediction in task.get("predictions", []):
+        assert (row["source"], prediction["score"]) == ("machine", row["confidence"])
+        assert prediction["result"][0]["value"] == annotation["result"][0]["value"]
+    return row
 
 
 def expected(outside: Outside, world: World):
@@ -119,12 +160,13 @@ def expected(outside: Outside, world: World):
     return rows
 
 
-@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "datasets", "ls-json"])
 def test_what_is_read_back_is_what_the_database_holds(outside: Outside, world: World, form: str):
     row = made(outside, world, form)
     assert (row.state, row.rows) == ("done", 8)
     assert read(Path(row.path)) == expected(outside, world)
-    assert list(read(Path(row.path))[0]) == [column.name for column in COLUMNS]
+    if form != "ls-json":
+        assert list(read(Path(row.path))[0]) == [column.name for column in COLUMNS]
 
 
 def test_csv_is_the_same_but_for_lists_and_runs_in_no_spreadsheet(outside: Outside, world: World):
@@ -148,7 +190,7 @@ def test_manifest_and_sums(outside: Outside, world: World, form: Format):
     assert manifest == row.manifest
     sha256 = hashlib.sha256(Path(row.path).read_bytes()).hexdigest()
     assert manifest["files"] == [
-        {"name": f"labels.{form}", "rows": 8, "bytes": Path(row.path).stat().st_size, "sha256": sha256}
+        {"name": f"labels.{form.ending}", "rows": 8, "bytes": Path(row.path).stat().st_size, "sha256": sha256}
     ]
     assert row.sha256 == sha256
     for line in (folder / "SHA256SUMS").read_text().splitlines():
@@ -158,13 +200,14 @@ def test_manifest_and_sums(outside: Outside, world: World, form: Format):
     assert manifest["items_by_state"]["resolved"] == 8
     assert manifest["left_out"][0]["items"] == 1
     assert manifest["project"]["specification_sha256"] == digest({"a": {"ü": 2}, "b": 1})
-    assert [column["name"] for column in manifest["columns"]] == list(read(Path(row.path))[0])
+    if form is not Format.LABEL_STUDIO:
+        assert [column["name"] for column in manifest["columns"]] == list(read(Path(row.path))[0])
     # Nothing of the lottery leaves.
     assert "drawn" not in Path(row.path).read_bytes().decode("latin-1")
     assert {path.name for path in folder.parent.iterdir()} == {row.public_id}
 
 
-@pytest.mark.parametrize("form", list(Format))
+@pytest.mark.parametrize("form", [Format.JSONL, Format.DATASETS])
 @pytest.mark.parametrize("kills", [1, 3, 5, 6, 7])
 def test_a_kill_at_any_step_neither_doubles_nor_loses(
     outside: Outside, world: World, form: Format, kills: int
@@ -238,7 +281,7 @@ def test_costs_are_the_ledgers_and_add_up_to_it(outside: Outside, world: World):
 
 def test_what_cannot_be_asked_for(outside: Outside, world: World):
     with outside.db.write() as session:
-        with pytest.raises(InvalidInput, match="jsonl, csv, parquet"):
+        with pytest.raises(InvalidInput, match="jsonl, csv, parquet, datasets, ls-json"):
             start_delivery(outside, session, world.project_id, "xml", "t")
         empty = make_project(session, "empty")
         with pytest.raises(WrongState, match="no item"):
@@ -250,3 +293,67 @@ def test_times_are_utc(outside: Outside, world: World):
     assert found["resolved_at"].to_pylist()[0].tzinfo is not None
     assert found["resolved_at"].to_pylist()[0].astimezone(UTC) == NOW - timedelta(minutes=1)
     assert found.schema.field("cost").metadata[b"description"]
+
+
+def superseded(outside: Outside, item_id: int, label: str) -> None:
+    """The item gets another label, as when a person looked again."""
+    with outside.db.write() as session:
+        old = session.scalars(
+            select(LabelRow).where(LabelRow.item_id == item_id, LabelRow.superseded_at.is_(None))
+        ).one()
+        values = {c.name: getattr(old, c.name) for c in LabelRow.__table__.columns if c.name != "id"}
+        session.execute(update(LabelRow).where(LabelRow.id == old.id).values(superseded_at=outside.now()))
+        more = {"revision": old.revision + 1, "label": label, "resolved_at": outside.now()}
+        session.add(LabelRow(**values | more))
+        session.execute(update(ItemRow).where(ItemRow.id == item_id).values(state="resolved"))
+
+
+def test_what_was_delivered_stays_and_changes_are_told_once(outside: Outside, world: World, clock):
+    first = made(outside, world, "jsonl", mark_delivered=True)
+    clock.forward(minutes=1)
+    superseded(outside, world.people[0], "Neutral")
+    with outside.db.read() as session:
+        assert count_changed(session, world.project_id) == 1
+    clock.forward(minutes=1)
+    # An export that delivers nothing lists the change too, and leaves it to be told.
+    looked = made(outside, world, "csv")
+    second = made(outside, world, "jsonl", mark_delivered=True)
+    for row in (looked, second):
+        corrected = Path(row.path).with_name("corrections.jsonl")
+        (entry,) = [json.loads(line) for line in corrected.read_text(encoding="utf-8").splitlines()]
+        assert (entry["delivered_in"], entry["label"]) == (first.public_id, "Neutral")
+        assert row.manifest["files"][1]["rows"] == 1
+        assert corrected.name in corrected.with_name("SHA256SUMS").read_text()
+    with outside.db.read() as session:
+        (kept,) = session.scalars(select(CorrectionRow)).all()
+        assert (kept.item_id, kept.delivery_id, kept.delivered_in) == (world.people[0], second.id, first.id)
+        delivered = session.execute(select(DeliveredItemRow.delivery_id, DeliveredItemRow.item_id)).all()
+        assert sorted(delivered) == sorted(
+            [(first.id, item) for item in [*world.machine, *world.people]] + [(second.id, world.people[0])]
+        )
+        assert count_changed(session, world.project_id) == 0
+    assert verify_delivery(first) == verify_delivery(second) == []
+    clock.forward(minutes=1)
+    assert len(made(outside, world, "jsonl", mark_delivered=True).manifest["files"]) == 1
+
+
+def test_a_changed_file_is_found(outside: Outside, world: World):
+    row = made(outside, world, "csv")
+    assert verify_delivery(row) == verify_folder(Path(row.path).parent) == []
+    with Path(row.path).open("ab") as file:
+        file.write(b"more")
+    assert any("labels.csv is not the file" in one for one in verify_delivery(row))
+    Path(row.path).unlink()
+    assert any("labels.csv is missing" in one for one in verify_folder(Path(row.path).parent))
+    manifest = Path(row.path).with_name("manifest.json")
+    manifest.write_text(
+        manifest.read_text(encoding="utf-8").replace('"rows": 8', '"rows": 9'), encoding="utf-8"
+    )
+    assert "manifest.json is not the one the database knows" in verify_delivery(row)
+    shutil.rmtree(manifest.parent)
+    with pytest.raises(NotFound):
+        verify_delivery(row)
+
+
+def test_equal_labels_are_equal_files(outside: Outside, world: World):
+    assert made(outside, world, "datasets").sha256 == made(outside, world, "datasets").sha256

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import InvalidInput, NotFound, TooLarge
+from workbench.projects.kept import kept_parts
 from workbench.projects.problems import SpecificationInvalid
 from workbench.projects.reading import read_document, read_file, read_text, to_yaml
-from workbench.projects.specification import json_schema, kept_parts
+from workbench.projects.specification import json_schema
 
 CONFIGS = Path(__file__).parents[4] / "configs" / "projects"
 HEAD = "id: spam\ntitle: Spam\nlabels: [{value: yes}, {value: no}]\n"

@@ -41,7 +41,52 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("activity", schema=None) as batch_op:
         batch_op.create_index("ix_activity_about", ["about", "seq"], unique=False)
+        batch_op.create_index("ix_activity_at", ["at"], unique=False)
         batch_op.create_index("ix_activity_project", ["project_id", "seq"], unique=False)
+
+    op.create_table(
+        "activity_checks",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("at", workbench.db.types.Utc(timezone=True), nullable=False),
+        sa.Column("events", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("last_seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("last_hash", sa.String(length=64), nullable=False),
+        sa.Column("deep", sa.Boolean(), nullable=False),
+        sa.Column("broken_seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("problem", sa.Text(), nullable=False),
+        sa.Column("seconds", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_activity_checks")),
+    )
+    op.create_table(
+        "chores",
+        sa.Column("name", sa.String(length=20), nullable=False),
+        sa.Column("due_at", workbench.db.types.Utc(timezone=True), nullable=False),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("started_at", workbench.db.types.Utc(timezone=True), nullable=True),
+        sa.Column("finished_at", workbench.db.types.Utc(timezone=True), nullable=True),
+        sa.Column(
+            "outcome",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=True,
+        ),
+        sa.Column("problem", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "due_at", name=op.f("pk_chores")),
+    )
+    op.create_table(
+        "erasures",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("about", sa.String(length=200), nullable=False),
+        sa.Column("project_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("by", sa.String(length=254), nullable=False),
+        sa.Column("at", workbench.db.types.Utc(timezone=True), nullable=False),
+        sa.Column(
+            "left", sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_erasures")),
+    )
+    with op.batch_alter_table("erasures", schema=None) as batch_op:
+        batch_op.create_index("ix_erasures_about", ["about"], unique=False)
 
     op.create_table(
         "incidents",
@@ -58,9 +103,12 @@ def upgrade() -> None:
         sa.Column("seen_at", workbench.db.types.Utc(timezone=True), nullable=False),
         sa.Column("healed_at", workbench.db.types.Utc(timezone=True), nullable=True),
         sa.Column("how", sa.Text(), nullable=False),
+        sa.Column("acknowledged_at", workbench.db.types.Utc(timezone=True), nullable=True),
+        sa.Column("acknowledged_by", sa.String(length=200), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_incidents")),
     )
     with op.batch_alter_table("incidents", schema=None) as batch_op:
+        batch_op.create_index("ix_incidents_healed", ["healed_at"], unique=False)
         batch_op.create_index("ix_incidents_seen", ["seen_at"], unique=False)
         batch_op.create_index(
             "uq_incidents_open",
@@ -70,11 +118,515 @@ def upgrade() -> None:
             postgresql_where=sa.text("healed_at IS NULL"),
         )
 
+    op.create_table(
+        "invariant_runs",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("run_id", sa.String(length=32), nullable=False),
+        sa.Column("at", workbench.db.types.Utc(timezone=True), nullable=False),
+        sa.Column("invariant", sa.String(length=8), nullable=False),
+        sa.Column("checked", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("violations", sa.Integer(), nullable=False),
+        sa.Column(
+            "sentences",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
+        sa.Column("left_out", sa.String(length=500), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_invariant_runs")),
+    )
+    with op.batch_alter_table("invariant_runs", schema=None) as batch_op:
+        batch_op.create_index("ix_invariant_runs_at", ["at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_invariant_runs_run_id"), ["run_id"], unique=False)
+
+    op.create_table(
+        "leases",
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("holder", sa.String(length=80), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("until_at", workbench.db.types.Utc(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
+    )
+    op.create_table(
+        "sign_in_brakes",
+        sa.Column("name", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("last_at", workbench.db.types.Utc(timezone=True), nullable=False),
+        sa.Column("free_at", workbench.db.types.Utc(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_sign_in_brakes")),
+    )
+    with op.batch_alter_table("sign_in_brakes", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_sign_in_brakes_last_at"), ["last_at"], unique=False)
+
+    op.create_table(
+        "workers",
+        sa.Column("id", sa.String(length=80), nullable=False),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("host", sa.String(length=200), nullable=False),
+        sa.Column("process_space", sa.String(length=60), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("client", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.String(length=40), nullable=False),
+        sa.Column("started_at", workbench.db.types.Utc(timezone=True), nullable=False),
+        sa.Column("beat_at", workbench.db.types.Utc(timezone=True), nullable=False),
+        sa.Column("ended_at", workbench.db.types.Utc(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_workers")),
+    )
+    op.create_table(
+        "inbox",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("server_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("action", sa.String(length=40), nullable=False),
+        sa.Column("digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("received_at", workbench.db.types.Utc(timezone=True), nullable=False),
+        sa.Column("handled_at", workbench.db.types.Utc(timezone=True), nullable=True),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("retry_at", workbench.db.types.Utc(timezone=True), nullable=True),
+        sa.Column("dead_at", workbench.db.types.Utc(timezone=True), nullable=True),
+        sa.Column("problem", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["server_id"], ["label_studio_servers.id"], name=op.f("fk_inbox_server_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_inbox")),
+    )
+    with op.batch_alter_table("inbox", schema=None) as batch_op:
+        batch_op.create_index("ix_inbox_handled", ["handled_at"], unique=False)
+        batch_op.create_index(
+            "ix_inbox_waiting",
+            ["id"],
+            unique=False,
+            sqlite_where=sa.text("handled_at IS NULL AND dead_at IS NULL"),
+            postgresql_where=sa.text("handled_at IS NULL AND dead_at IS NULL"),
+        )
+        batch_op.create_index("uq_inbox_digest", ["server_id", "digest"], unique=True)
+
+    op.create_table(
+        "recovery_codes",
+        sa.Column("sha256", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("created_at", workbench.db.types.Utc(timezone=True), nullable=False),
+        sa.Column("used_at", workbench.db.types.Utc(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_recovery_codes_user_id")),
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_recovery_codes")),
+    )
+    with op.batch_alter_table("recovery_codes", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_recovery_codes_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
+        "reset_links",
+        sa.Column("sha256", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("made_by", sa.String(length=254), nullable=False),
+        sa.Column("created_at", workbench.db.types.Utc(timezone=True), nullable=False),
+        sa.Column("expires_at", workbench.db.types.Utc(timezone=True), nullable=False),
+        sa.Column("used_at", workbench.db.types.Utc(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_reset_links_user_id")),
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_reset_links")),
+    )
+    with op.batch_alter_table("reset_links", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_reset_links_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
+        "second_factors",
+        sa.Column(
+            "user_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("secret_locked", sa.LargeBinary(), nullable=False),
+        sa.Column("last_step", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("created_at", workbench.db.types.Utc(timezone=True), nullable=False),
+        sa.Column("confirmed_at", workbench.db.types.Utc(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_second_factors_user_id")),
+        sa.PrimaryKeyConstraint("user_id", name=op.f("pk_second_factors")),
+    )
+    op.create_table(
+        "server_lives",
+        sa.Column(
+            "server_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("epoch", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("high_project_id", sa.Integer(), nullable=False),
+        sa.Column("high_task_id", sa.Integer(), nullable=False),
+        sa.Column("high_annotation_id", sa.Integer(), nullable=False),
+        sa.Column("high_updated_at", workbench.db.types.Utc(timezone=True), nullable=True),
+        sa.Column("began_at", workbench.db.types.Utc(timezone=True), nullable=False),
+        sa.Column("frozen_at", workbench.db.types.Utc(timezone=True), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("ended_at", workbench.db.types.Utc(timezone=True), nullable=True),
+        sa.Column("ended_by", sa.String(length=200), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["server_id"], ["label_studio_servers.id"], name=op.f("fk_server_lives_server_id")
+        ),
+        sa.PrimaryKeyConstraint("server_id", "epoch", name=op.f("pk_server_lives")),
+    )
+    op.create_table(
+        "user_identities",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("provider", sa.String(length=40), nullable=False),
+        sa.Column("issuer", sa.String(length=300), nullable=False),
+        sa.Column("subject", sa.String(length=255), nullable=False),
+        sa.Column("email", sa.String(length=254), nullable=False),
+        sa.Column("created_at", workbench.db.types.Utc(timezone=True), nullable=False),
+        sa.Column("used_at", workbench.db.types.Utc(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_user_identities_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_user_identities")),
+        sa.UniqueConstraint("issuer", "subject", name=op.f("uq_user_identities_issuer_subject")),
+    )
+    with op.batch_alter_table("user_identities", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_user_identities_user_id"), ["user_id"], unique=False)
+
+    op.create_table(
+        "webhook_receivers",
+        sa.Column(
+            "server_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("path_key", sa.String(length=64), nullable=False),
+        sa.Column("secret", sa.LargeBinary(), nullable=False),
+        sa.Column("previous", sa.LargeBinary(), nullable=True),
+        sa.Column("rotated_at", workbench.db.types.Utc(timezone=True), nullable=True),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("tried_at", workbench.db.types.Utc(timezone=True), nullable=True),
+        sa.Column("created_at", workbench.db.types.Utc(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["server_id"], ["label_studio_servers.id"], name=op.f("fk_webhook_receivers_server_id")
+        ),
+        sa.PrimaryKeyConstraint("server_id", name=op.f("pk_webhook_receivers")),
+        sa.UniqueConstraint("path_key", name=op.f("uq_webhook_receivers_path_key")),
+    )
+    op.create_table(
+        "supplier_projects",
+        sa.Column("supplier_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("project_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("public_id", sa.String(length=32), nullable=False),
+        sa.Column("title", sa.String(length=200), nullable=False),
+        sa.Column("since", workbench.db.types.Utc(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["projects.id"], name=op.f("fk_supplier_projects_project_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["supplier_id"], ["suppliers.id"], name=op.f("fk_supplier_projects_supplier_id")
+        ),
+        sa.PrimaryKeyConstraint("supplier_id", "project_id", name=op.f("pk_supplier_projects")),
+        sa.UniqueConstraint("public_id", name=op.f("uq_supplier_projects_public_id")),
+    )
+    op.create_table(
+        "lane_hints",
+        sa.Column(
+            "lane_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column(
+            "ls_task_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column("hinted_at", workbench.db.types.Utc(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["lane_id"], ["lanes.id"], name=op.f("fk_lane_hints_lane_id")),
+        sa.PrimaryKeyConstraint("lane_id", "ls_task_id", name=op.f("pk_lane_hints")),
+    )
+    op.create_table(
+        "corrections",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("project_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("item_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("delivery_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("delivered_in", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("before_label_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("after_label_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("created_at", workbench.db.types.Utc(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["after_label_id"], ["labels.id"], name=op.f("fk_corrections_after_label_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["before_label_id"], ["labels.id"], name=op.f("fk_corrections_before_label_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["delivered_in"], ["deliveries.id"], name=op.f("fk_corrections_delivered_in")
+        ),
+        sa.ForeignKeyConstraint(["delivery_id"], ["deliveries.id"], name=op.f("fk_corrections_delivery_id")),
+        sa.ForeignKeyConstraint(["item_id"], ["items.id"], name=op.f("fk_corrections_item_id")),
+        sa.ForeignKeyConstraint(["project_id"], ["projects.id"], name=op.f("fk_corrections_project_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_corrections")),
+        sa.UniqueConstraint(
+            "item_id",
+            "before_label_id",
+            "after_label_id",
+            name=op.f("uq_corrections_item_id_before_label_id_after_label_id"),
+        ),
+    )
+    with op.batch_alter_table("corrections", schema=None) as batch_op:
+        batch_op.create_index("ix_corrections_delivery", ["delivery_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_corrections_project_id"), ["project_id"], unique=False)
+
+    op.create_table(
+        "delivered_items",
+        sa.Column("delivery_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("item_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("label_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["delivery_id"], ["deliveries.id"], name=op.f("fk_delivered_items_delivery_id")
+        ),
+        sa.ForeignKeyConstraint(["item_id"], ["items.id"], name=op.f("fk_delivered_items_item_id")),
+        sa.ForeignKeyConstraint(["label_id"], ["labels.id"], name=op.f("fk_delivered_items_label_id")),
+        sa.PrimaryKeyConstraint("delivery_id", "item_id", name=op.f("pk_delivered_items")),
+    )
+    with op.batch_alter_table("delivered_items", schema=None) as batch_op:
+        batch_op.create_index("ix_delivered_items_item", ["item_id", "delivery_id"], unique=False)
+
+    with op.batch_alter_table("annotation_revisions", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("supplier_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True)
+        )
+
+    with op.batch_alter_table("annotations", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("supplier_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True)
+        )
+        batch_op.create_index("ix_annotations_supplier", ["supplier_id", "project_id", "id"], unique=False)
+
+    with op.batch_alter_table("answers", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("supplier_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True)
+        )
+
+    with op.batch_alter_table("api_tokens", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("strong", sa.Boolean(), nullable=True))
+
+    with op.batch_alter_table("invitations", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("supplier_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True)
+        )
+
+    with op.batch_alter_table("item_moves", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("chunk", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True)
+        )
+
+    with op.batch_alter_table("items", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("erased_at", workbench.db.types.Utc(timezone=True), nullable=True))
+
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("worker_id", sa.String(length=80), nullable=True))
+        batch_op.add_column(sa.Column("fence", sa.Integer(), server_default=sa.text("0"), nullable=False))
+
+    with op.batch_alter_table("label_studio_accounts", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("supplier_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True)
+        )
+
+    with op.batch_alter_table("label_studio_servers", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("public_id", sa.String(length=32), nullable=True))
+        batch_op.add_column(
+            sa.Column("supplier_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True)
+        )
+        batch_op.create_index("uq_label_studio_servers_public_id", ["public_id"], unique=True)
+
+    with op.batch_alter_table("lanes", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("checked_at", workbench.db.types.Utc(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column("config_digest", sa.LargeBinary(length=32), nullable=True))
+        batch_op.add_column(sa.Column("ls_webhook_id", sa.Integer(), nullable=True))
+        batch_op.add_column(
+            sa.Column("supplier_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True)
+        )
+
+    with op.batch_alter_table("ledger", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("supplier_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True)
+        )
+        batch_op.create_index("ix_ledger_supplier", ["supplier_id", "project_id", "at"], unique=False)
+
+    with op.batch_alter_table("memberships", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("supplier_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True)
+        )
+
+    with op.batch_alter_table("persons", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("erased_at", workbench.db.types.Utc(timezone=True), nullable=True))
+
+    with op.batch_alter_table("pool_members", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("supplier_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True)
+        )
+
+    with op.batch_alter_table("pools", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("public_id", sa.String(length=32), nullable=True))
+        batch_op.create_index("uq_pools_public_id", ["public_id"], unique=True)
+
+    with op.batch_alter_table("projects", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("retention_days", sa.Integer(), nullable=True))
+
+    with op.batch_alter_table("sessions", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("address", sa.String(length=45), nullable=True))
+        batch_op.add_column(sa.Column("how", sa.String(length=60), server_default="password", nullable=False))
+        batch_op.add_column(sa.Column("strong_at", workbench.db.types.Utc(timezone=True), nullable=True))
+
+    with op.batch_alter_table("suppliers", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("public_id", sa.String(length=32), nullable=True))
+        batch_op.add_column(
+            sa.Column("server_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True)
+        )
+        batch_op.add_column(
+            sa.Column(
+                "email_domains",
+                sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+                nullable=True,
+            )
+        )
+        batch_op.add_column(
+            sa.Column("active", sa.Boolean(), server_default=sa.text("(true)"), nullable=False)
+        )
+        batch_op.create_index("uq_suppliers_public_id", ["public_id"], unique=True)
+
+    with op.batch_alter_table("visits", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("refusals", sa.Integer(), server_default="0", nullable=False))
+        batch_op.add_column(sa.Column("problem", sa.Text(), nullable=True))
+        batch_op.add_column(
+            sa.Column("supplier_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True)
+        )
+        batch_op.create_index("ix_visits_supplier", ["supplier_id", "project_id", "state"], unique=False)
+
     # ### end Alembic commands ###
 
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    with op.batch_alter_table("visits", schema=None) as batch_op:
+        batch_op.drop_index("ix_visits_supplier")
+        batch_op.drop_column("supplier_id")
+        batch_op.drop_column("problem")
+        batch_op.drop_column("refusals")
+
+    with op.batch_alter_table("suppliers", schema=None) as batch_op:
+        batch_op.drop_index("uq_suppliers_public_id")
+        batch_op.drop_column("active")
+        batch_op.drop_column("email_domains")
+        batch_op.drop_column("server_id")
+        batch_op.drop_column("public_id")
+
+    with op.batch_alter_table("sessions", schema=None) as batch_op:
+        batch_op.drop_column("strong_at")
+        batch_op.drop_column("how")
+        batch_op.drop_column("address")
+
+    with op.batch_alter_table("projects", schema=None) as batch_op:
+        batch_op.drop_column("retention_days")
+
+    with op.batch_alter_table("pools", schema=None) as batch_op:
+        batch_op.drop_index("uq_pools_public_id")
+        batch_op.drop_column("public_id")
+
+    with op.batch_alter_table("pool_members", schema=None) as batch_op:
+        batch_op.drop_column("supplier_id")
+
+    with op.batch_alter_table("persons", schema=None) as batch_op:
+        batch_op.drop_column("erased_at")
+
+    with op.batch_alter_table("memberships", schema=None) as batch_op:
+        batch_op.drop_column("supplier_id")
+
+    with op.batch_alter_table("ledger", schema=None) as batch_op:
+        batch_op.drop_index("ix_ledger_supplier")
+        batch_op.drop_column("supplier_id")
+
+    with op.batch_alter_table("lanes", schema=None) as batch_op:
+        batch_op.drop_column("supplier_id")
+        batch_op.drop_column("ls_webhook_id")
+        batch_op.drop_column("config_digest")
+        batch_op.drop_column("checked_at")
+
+    with op.batch_alter_table("label_studio_servers", schema=None) as batch_op:
+        batch_op.drop_index("uq_label_studio_servers_public_id")
+        batch_op.drop_column("supplier_id")
+        batch_op.drop_column("public_id")
+
+    with op.batch_alter_table("label_studio_accounts", schema=None) as batch_op:
+        batch_op.drop_column("supplier_id")
+
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.drop_column("fence")
+        batch_op.drop_column("worker_id")
+
+    with op.batch_alter_table("items", schema=None) as batch_op:
+        batch_op.drop_column("erased_at")
+
+    with op.batch_alter_table("item_moves", schema=None) as batch_op:
+        batch_op.drop_column("chunk")
+
+    with op.batch_alter_table("invitations", schema=None) as batch_op:
+        batch_op.drop_column("supplier_id")
+
+    with op.batch_alter_table("api_tokens", schema=None) as batch_op:
+        batch_op.drop_column("strong")
+
+    with op.batch_alter_table("answers", schema=None) as batch_op:
+        batch_op.drop_column("supplier_id")
+
+    with op.batch_alter_table("annotations", schema=None) as batch_op:
+        batch_op.drop_index("ix_annotations_supplier")
+        batch_op.drop_column("supplier_id")
+
+    with op.batch_alter_table("annotation_revisions", schema=None) as batch_op:
+        batch_op.drop_column("supplier_id")
+
+    with op.batch_alter_table("delivered_items", schema=None) as batch_op:
+        batch_op.drop_index("ix_delivered_items_item")
+
+    op.drop_table("delivered_items")
+    with op.batch_alter_table("corrections", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_corrections_project_id"))
+        batch_op.drop_index("ix_corrections_delivery")
+
+    op.drop_table("corrections")
+    op.drop_table("lane_hints")
+    op.drop_table("supplier_projects")
+    op.drop_table("webhook_receivers")
+    with op.batch_alter_table("user_identities", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_user_identities_user_id"))
+
+    op.drop_table("user_identities")
+    op.drop_table("server_lives")
+    op.drop_table("second_factors")
+    with op.batch_alter_table("reset_links", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_reset_links_user_id"))
+
+    op.drop_table("reset_links")
+    with op.batch_alter_table("recovery_codes", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_recovery_codes_user_id"))
+
+    op.drop_table("recovery_codes")
+    with op.batch_alter_table("inbox", schema=None) as batch_op:
+        batch_op.drop_index("uq_inbox_digest")
+        batch_op.drop_index(
+            "ix_inbox_waiting",
+            sqlite_where=sa.text("handled_at IS NULL AND dead_at IS NULL"),
+            postgresql_where=sa.text("handled_at IS NULL AND dead_at IS NULL"),
+        )
+        batch_op.drop_index("ix_inbox_handled")
+
+    op.drop_table("inbox")
+    op.drop_table("workers")
+    with op.batch_alter_table("sign_in_brakes", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_sign_in_brakes_last_at"))
+
+    op.drop_table("sign_in_brakes")
+    op.drop_table("leases")
+    with op.batch_alter_table("invariant_runs", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_invariant_runs_run_id"))
+        batch_op.drop_index("ix_invariant_runs_at")
+
+    op.drop_table("invariant_runs")
     with op.batch_alter_table("incidents", schema=None) as batch_op:
         batch_op.drop_index(
             "uq_incidents_open",
@@ -82,10 +634,18 @@ def downgrade() -> None:
             postgresql_where=sa.text("healed_at IS NULL"),
         )
         batch_op.drop_index("ix_incidents_seen")
+        batch_op.drop_index("ix_incidents_healed")
 
     op.drop_table("incidents")
+    with op.batch_alter_table("erasures", schema=None) as batch_op:
+        batch_op.drop_index("ix_erasures_about")
+
+    op.drop_table("erasures")
+    op.drop_table("chores")
+    op.drop_table("activity_checks")
     with op.batch_alter_table("activity", schema=None) as batch_op:
         batch_op.drop_index("ix_activity_project")
+        batch_op.drop_index("ix_activity_at")
         batch_op.drop_index("ix_activity_about")
 
     op.drop_table("activity")

@@ -26,11 +26,11 @@ def test_format_is_told_by_content(tmp_path: Path, content: bytes, name: str, ex
     assert file_format(path, name) == expected
 
 
-@pytest.mark.parametrize("head", [b"\xd0\xcf\x11\xe0", b"%PDF-1.7", b"\x1f\x8b\x08", b"PAR1"])
+@pytest.mark.parametrize("head", [b"\xd0\xcf\x11\xe0", b"%PDF-1.7", b"\x1f\x8b\x08", b"SQLite format 3"])
 def test_other_kinds_are_refused_by_name(tmp_path: Path, head: bytes):
     path = tmp_path / "file"
     path.write_bytes(head + b"0" * 100)
-    with pytest.raises(InvalidInput, match=r"save it as|upload CSV"):
+    with pytest.raises(InvalidInput, match=r"save it as|upload CSV|unpack it"):
         file_format(path, "items.csv")
 
 

@@ -1,0 +1,1 @@
+"""The one way to addresses that people give: checked, pinned, bounded, bound to their origin."""

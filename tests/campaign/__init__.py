@@ -1,0 +1,1 @@
+"""The fault campaign: seeded, resumable, each failing seed kept as a test."""

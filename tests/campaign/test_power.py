@@ -1,0 +1,31 @@
+"""Short form of the power cuts; `make chaos` opens tens of thousands of disk states."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.campaign.power import site
+
+needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="as root: apt install strace")
+
+
+@needs_strace
+def test_what_was_acknowledged_outlives_every_power_cut(tmp_path: Path):
+    with site(tmp_path) as made:
+        files = {getattr(step, "file", step) for step in made.recording.steps}
+        assert {"workbench.sqlite3", "workbench.sqlite3-wal", "jobs.sqlite3-wal"} <= files
+        for seed in range(10):
+            states, failed, told = made.trial(seed)
+            assert (states, failed) == (100, 0), told
+
+
+@needs_strace
+@pytest.mark.parametrize("synchronous", ["NORMAL", "OFF"])
+def test_a_database_that_does_not_wait_for_the_disk_is_found(tmp_path: Path, synchronous: str):
+    with site(tmp_path, synchronous=synchronous) as made:
+        _, failed, told = made.trial(1)
+        assert failed > 10
+        assert "acknowledged rows are gone" in told or "its rows are gone" in told or "damaged" in told

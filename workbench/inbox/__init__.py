@@ -1,0 +1,1 @@
+"""What Label Studio servers tell us unasked: kept before it is answered, believed only after reading."""

@@ -1,0 +1,1 @@
+"""Pages of the record: who did what to what."""
