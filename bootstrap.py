@@ -259,19 +259,24 @@ def set_up_label_studio() -> None:
 
 
 def set_up_test_tools() -> None:
-    """What the tests need on top: checkers and test libraries, and Chromium."""
+    """What the tests need on top: checkers and test libraries, Chromium, and strace for the power cuts."""
     app = Environment(APP, "Application environment")
     lock = LOCKS / "dev.txt"
     app.install("test-tools", f"installing {count(lock)} packages for the tests", [lock], [*LOCKED, lock])
-    if any(shutil.which(name) for name in CHROMIUM):
+    missing = [] if any(shutil.which(name) for name in CHROMIUM) else ["chromium"]
+    missing += [] if shutil.which("strace") else ["strace"]
+    if not missing:
         return
+    packages = " ".join(missing)
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise SetupError("The tests drive a real browser: as root, install it with apt install chromium.")
+        raise SetupError(
+            f"The tests drive a real browser and record writes: as root, apt install {packages}, {AGAIN}"
+        )
     lists = Path("/var/lib/apt/lists")
     update = [] if any(lists.glob("*_Packages*")) else [["apt-get", "update"]]
     quiet = ["env", "DEBIAN_FRONTEND=noninteractive"]
-    install = [*quiet, "apt-get", "install", "-y", "--no-install-recommends", "chromium"]
-    run("Chromium: installing Debian's package", "chromium", *update, install)
+    install = [*quiet, "apt-get", "install", "-y", "--no-install-recommends", *missing]
+    run(f"Debian's packages for the tests: installing {packages}", "debian", *update, install)
 
 
 def set_up_demo_data() -> None:
@@ -356,7 +361,8 @@ def checks(arguments: list[str]) -> list[tuple[str, list[str]]]:
         ("ruff format", [tool + "ruff", "format", "--check", "."]),
         ("mypy", [tool + "mypy"]),
         ("lint-imports", [tool + "lint-imports"]),
-        ("pytest", [tool + "python", "-m", "pytest", *arguments]),
+        # Two files at a time: many tests wait for servers and browsers.
+        ("pytest", [tool + "python", "-m", "pytest", "-n", "2", "--dist", "loadfile", *arguments]),
     ]
 
 

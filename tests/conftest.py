@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.factories import NOW
 from workbench.db.tables import all_tables
@@ -15,6 +16,10 @@ from workbench.outside import Outside, outside_of
 from workbench.settings import load_settings
 
 os.environ.setdefault("WORKBENCH_ALLOWED_HOSTS", '["testserver"]')  # what Starlette's client calls us
+
+# How long a test takes says more about the machine than about the code.
+settings.register_profile("workbench", deadline=None)
+settings.load_profile("workbench")
 
 pytest_plugins = ["tests.label_studio_server", "tests.postgresql_server"]
 

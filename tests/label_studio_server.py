@@ -71,8 +71,8 @@ def sign_in(url: str, email: str, password: str) -> Iterator[httpx.Client]:
 
 
 @contextlib.contextmanager
-def running_server(data_dir: Path, *, workers: int = 2) -> Iterator[TestServer]:
-    """A server on a fresh data folder, stopped and removed at the end.
+def running_server(data_dir: Path, *, workers: int = 2, receiver: str = "") -> Iterator[TestServer]:
+    """A server on a fresh data folder, stopped and removed at the end; it may tell `receiver` of changes.
 
     Without `.venv-ls` it fails and says to run `make bootstrap`; nothing is skipped.
     """
@@ -87,6 +87,7 @@ def running_server(data_dir: Path, *, workers: int = 2) -> Iterator[TestServer]:
         admin_token=token,
         template_dir=TEMPLATE,
         workers=workers,
+        receiver=receiver,
     )
     running = start(spec)
     try:

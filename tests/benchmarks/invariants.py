@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import insert, select, text
 
-from tests.campaign.simulation import Template
+from tests.campaign.template import Template
 from tests.factories import LABELS, NOW
 from workbench.decisions.tables import DecisionRow, RoutingPolicyRow
 from workbench.invariants.service import INVARIANTS

@@ -41,7 +41,8 @@ Trial = Callable[[int], tuple[int, int, str]]
 
 @contextmanager
 def simulation(options: argparse.Namespace) -> Iterator[Trial]:
-    from tests.campaign.simulation import IN_MEMORY, Template, run
+    from tests.campaign.simulation import run
+    from tests.campaign.template import IN_MEMORY, Template
 
     with tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as folder:
         template = Template(Path(folder) / "template")

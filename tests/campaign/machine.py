@@ -21,7 +21,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from tests.campaign.simulation import IN_MEMORY, POLICIES, Clock, Life, Template, _Run
+from tests.campaign.simulation import Life
+from tests.campaign.template import IN_MEMORY, POLICIES, Clock, Template
 from tests.campaign.unruly import Unruly
 from tests.integration.web.clients import client_as
 from workbench.deliveries import jobs as exporting
@@ -169,7 +170,7 @@ class Operations(RuleBasedStateMachine):
             kind = {"import": importing.JOB, "export": exporting.JOB}.get(row.kind)
             if kind is not None:
                 try:
-                    result = kind.run(_Run(self.life), dict(row.arguments))
+                    result = kind.run(self.life.job(), dict(row.arguments))
                 except StepCancelled:  # It was being stopped.
                     continue
                 with self.life.outside.db.write() as session:

@@ -6,14 +6,32 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.campaign.template import TOKEN
 from workbench.decisions import jobs as deciding
+from workbench.deliveries import jobs as exporting
+from workbench.deliveries.tables import DeliveryRow
+from workbench.inbox import writer
 from workbench.items import importing
 from workbench.items import store as items
-from workbench.labeling import copies, judging, lanes, receiving, store
+from workbench.labeling import (
+    copies,
+    hints,
+    judging,
+    lanes,
+    recalling,
+    receiving,
+    restoring,
+    sending,
+    store,
+    tending,
+    visits,
+)
+from workbench.labeling.domain import VisitState
 from workbench.prelabeling import jobs as predicting
 from workbench.tallies import service as tallies
 from workbench.tallies import store as tally_store
@@ -28,24 +46,26 @@ class Planted:
         breaks: Invariants of which one at least must be found broken.
         plant: Puts the bug in.
         shown_by: A life that shows it; where it no longer does, later ones are lived too.
+        is_wide: It shows only where there are webhooks, restores, recalls, exports or two suppliers.
     """
 
     name: str
     breaks: frozenset[str]
     plant: Callable[[pytest.MonkeyPatch], None]
     shown_by: int = 1000
+    is_wide: bool = False
 
 
 BUGS: list[Planted] = []
 
 
 def bug(
-    *breaks: str, shown_by: int = 1000
+    *breaks: str, shown_by: int = 1000, is_wide: bool = False
 ) -> Callable[[Callable[[pytest.MonkeyPatch], None]], Callable[[pytest.MonkeyPatch], None]]:
     """Adds a bug under its function's name."""
 
     def add(plant: Callable[[pytest.MonkeyPatch], None]) -> Callable[[pytest.MonkeyPatch], None]:
-        BUGS.append(Planted(plant.__name__, frozenset(breaks), plant, shown_by))
+        BUGS.append(Planted(plant.__name__, frozenset(breaks), plant, shown_by, is_wide))
         return plant
 
     return add
@@ -91,7 +111,7 @@ def moves_are_not_recorded(patch: pytest.MonkeyPatch) -> None:
 
 @bug("I3")
 def doubts_are_never_settled(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(lanes, "settle_doubts", lambda outside, lane_id: None)
+    patch.setattr(sending, "settle_doubts", lambda outside, lane_id: None)
 
 
 @bug("I3", "I4")
@@ -108,7 +128,7 @@ def lost_visits_are_not_queued_again(patch: pytest.MonkeyPatch) -> None:
             return
         real(session, visit_ids, **values)
 
-    patch.setattr(lanes.store, "set_visits", set_visits)
+    patch.setattr(sending.store, "set_visits", set_visits)
 
 
 @bug("I4", "I3")
@@ -117,10 +137,10 @@ def everything_in_doubt_is_sent_again(patch: pytest.MonkeyPatch) -> None:
 
     def settle(outside: Any, lane_id: int) -> None:
         with outside.db.write() as session:
-            doubtful = store.visits_in(session, lane_id, lanes.VisitState.PUSHING)
+            doubtful = store.visits_in(session, lane_id, VisitState.PUSHING)
             store.set_visits(session, [v.id for v in doubtful], state="queued", push_started_at=None)
 
-    patch.setattr(lanes, "settle_doubts", settle)
+    patch.setattr(sending, "settle_doubts", settle)
     patch.setattr(receiving, "settle_copies", lambda *a, **k: 0)
 
 
@@ -248,3 +268,102 @@ def history_is_written_anew(patch: pytest.MonkeyPatch) -> None:
             session.execute(text("UPDATE activity SET actor = 'somebody else' WHERE seq = 1"))
 
     patch.setattr(simulation.Life, "settle", settle)
+
+
+@bug("I6", is_wide=True)
+def a_letter_is_answered_before_it_is_stored(patch: pytest.MonkeyPatch) -> None:
+    real = writer.store.add_deliveries
+    patch.setattr(writer.store, "add_deliveries", lambda session, rows: real(session, rows[1:] or rows))
+
+
+@bug("I7", is_wide=True)
+def the_inbox_is_not_worked_off(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(hints, "drain", lambda outside: 0)
+
+
+@bug("I7", is_wide=True)
+def dead_letters_are_dropped_in_silence(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(hints, "report_incident", lambda *a, **k: None)
+
+
+@bug("I5", is_wide=True)
+def letters_are_believed(patch: pytest.MonkeyPatch) -> None:
+    """What is said to be deleted is struck out without asking the server."""
+    from sqlalchemy import update
+
+    from workbench.labeling.tables import AnnotationRow
+
+    def take(outside: Any, session: Any, row: Any, hint: Any) -> bool:
+        told = AnnotationRow.ls_annotation_id.in_(hint.annotation_ids)
+        at = outside.now()
+        session.execute(update(AnnotationRow).where(told).values(deleted_at=at))
+        return True
+
+    patch.setattr(hints, "_take", take)
+
+
+@bug("I4", "I5", is_wide=True)
+def a_restored_server_is_believed(patch: pytest.MonkeyPatch) -> None:
+    """Nothing freezes: what the old database lacks counts as deleted."""
+    for module in (receiving, sending, tending):
+        for name in ("check_answers", "check_tasks_gone", "check_pushed", "check_lane_gone"):
+            if hasattr(module, name):
+                patch.setattr(module, name, lambda *a, **k: None)
+
+
+@bug("I3", "I4", is_wide=True)
+def a_new_epoch_sends_nothing_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(restoring, "send_again", lambda *a, **k: None)
+
+
+@bug("I4", is_wide=True)
+def what_a_restore_forgot_is_not_adopted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(copies, "adopt_keys", lambda *a, **k: [])
+
+
+@bug("I4", is_wide=True)
+def recalled_tasks_stay_open(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(recalling, "_take", lambda visit: None)
+
+
+@bug("I12", is_wide=True)
+def delivered_files_are_written_again(patch: pytest.MonkeyPatch) -> None:
+    """A later export writes into the file of an earlier one."""
+    real = exporting.finish
+
+    def finish(outside: Any, delivery_id: int, *rest: Any) -> Any:
+        found = real(outside, delivery_id, *rest)
+        with outside.db.read() as session:
+            for row in session.query(DeliveryRow).filter(DeliveryRow.state == "done"):
+                with Path(row.path).open("a") as file:
+                    file.write("\n")
+        return found
+
+    patch.setattr(exporting, "finish", finish)
+
+
+@bug("I13", is_wide=True)
+def audits_show_what_the_model_thinks(patch: pytest.MonkeyPatch) -> None:
+    real = visits.store.add_visits
+
+    def add(session: Any, rows: Any) -> None:
+        real(session, [row | {"show_suggestion": True} for row in rows])
+
+    patch.setattr(visits.store, "add_visits", add)
+
+
+@bug("I14", is_wide=True)
+def the_projects_server_is_taken_for_everybody(patch: pytest.MonkeyPatch) -> None:
+    for module in (lanes, sending):
+        patch.setattr(module, "check_place", lambda *a: None)
+    patch.setattr(lanes, "server_for", lambda session, project, pool: project.server_id)
+
+
+@bug("I19", is_wide=True)
+def a_token_gets_into_a_message(patch: pytest.MonkeyPatch) -> None:
+    real = tending.mark_server
+
+    def mark(session: Any, server_id: int, state: str, problem: str, now: Any) -> None:
+        real(session, server_id, state, problem and f"{problem} {TOKEN.decode()}", now)
+
+    patch.setattr(tending, "mark_server", mark)

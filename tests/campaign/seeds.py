@@ -8,4 +8,12 @@ SIMULATION: dict[int, str] = {
     1030: "the same, where the answer was newer than the last reading of its task",
     94: "the same, with an annotation that was deleted",
 }
-"""Seed of a simulated life: what it found."""
+"""Seed of a simulated life, and what it found."""
+
+WIDER: dict[int, str] = {
+    120: "an item was sent to adjudication twice: its own answers were wanted again meanwhile",
+    126: "a task with answers that a restore of ours had forgotten was adopted and then taken for a copy",
+    153: "answers adopted after a restore of ours kept their items from being asked about again",
+    154: "a restored server gave an answer's number to another answer, and reading failed for ever",
+}
+"""The same for wide lives."""

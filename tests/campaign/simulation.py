@@ -9,23 +9,20 @@ from __future__ import annotations
 import csv
 import itertools
 import random
-import shutil
+import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import event, select
 
 from integrations.errors import IntegrationError
+from tests.campaign.misfortunes import KINDS, WEIGHTS, Misfortunes
+from tests.campaign.template import NORTHERNERS, PEOPLE, POLICIES, POOLS, Clock, Template
 from tests.campaign.unruly import Unruly
-from tests.factories import LABELS, NOW, make_person, make_pool, make_project, make_rate_card, make_server
-from tests.integration.line.world import StubPredictor, add_model
-from workbench.db.tables import all_tables
-from workbench.db.vault import Vault
+from tests.factories import LABELS
 from workbench.decisions import jobs as deciding
 from workbench.decisions.service import new_policy
 from workbench.errors import WorkbenchError
@@ -38,49 +35,17 @@ from workbench.items.tables import ImportRow
 from workbench.jobs.definition import StepCancelled
 from workbench.labeling import jobs as syncing
 from workbench.labels import jobs as resolving
-from workbench.outside import Outside, outside_of
+from workbench.outside import Outside
 from workbench.prelabeling import jobs as predicting
-from workbench.settings import load_settings
 
-PEOPLE = 4
 ITEMS = 8
-LANE_LIMIT = 6
-IN_MEMORY = Path("/dev/shm")
+ACTIONS, WIDE_ACTIONS = 60, 100
 CHECKED = ("I1", "I2", "I3", "I4", "I5", "I8", "I9", "I10", "I15", "I16")
-POLICIES: tuple[dict[str, Any], ...] = (
-    {"rules": [{"name": "everything", "when": "true"}]},
-    {"rules": [{"name": "twice", "when": "true", "overlap": 2, "show_suggestion": False}]},
-    {
-        "rules": [{"name": "sure", "when": "confidence >= 0.8", "accept": True}],
-        "audit_rate": 0.3,
-        "blind_rate": 0.3,
-        "audit_overlap": 2,
-    },
-)
+WIDE = (*CHECKED, "I7", "I12", "I14", "I19")
 
 
 class Killed(BaseException):
     """The process dies here: nothing after this line happens, no handler runs to mend it."""
-
-
-class Clock:
-    """The virtual clock."""
-
-    def __init__(self) -> None:
-        self.at = NOW
-        self.server_s = 0.0
-
-    def __call__(self) -> datetime:
-        return self.at
-
-    def of_server(self) -> datetime:
-        """What the server's own clock says."""
-        return self.at + timedelta(seconds=self.server_s)
-
-    def back(self, seconds: float) -> None:
-        """Our clock is set back; the server's is not."""
-        self.at -= timedelta(seconds=seconds)
-        self.server_s += seconds
 
 
 @dataclass
@@ -88,6 +53,7 @@ class Outcome:
     """How one life ended."""
 
     seed: int
+    is_wide: bool = False
     violations: list[tuple[str, Violation]] = field(default_factory=list)
     broke: str = ""
     actions: Counter[str] = field(default_factory=Counter)
@@ -100,7 +66,8 @@ class Outcome:
     def told(self) -> str:
         """What went wrong and how to see it again."""
         lines = [f"{key}: {one.sentence}" for key, one in self.violations[:10]]
-        again = f"python -m tests.campaign.chaos --only sim --seed {self.seed} --runs 1 --story"
+        kind = "wide" if self.is_wide else "sim"
+        again = f"python -m tests.campaign.chaos --only {kind} --seed {self.seed} --runs 1 --story"
         return "\n".join([f"seed {self.seed}", self.broke, *lines, f"again: {again}"])
 
 
@@ -122,70 +89,6 @@ class _Run:
         """Nobody watches."""
 
 
-class Template:
-    """An installation ready to be copied: tables, project, people, price, first policy."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        rng = random.Random(0)
-        outside = outside_of(
-            load_settings(data_dir=folder),
-            label_studio=lambda url, token: None,  # type: ignore[arg-type, return-value]
-            now=Clock(),
-            random_bytes=rng.randbytes,
-        )
-        all_tables().create_all(outside.db.writer)
-        with outside.db.write() as session:
-            server = make_server(session, token=outside.vault.lock(b"token"))
-            pool, deciders = make_pool(session), make_pool(session, "deciders")
-            project = make_project(
-                session,
-                server_id=server.id,
-                pool_id=pool.id,
-                adjudication_pool_id=deciders.id,
-                lane_limit=LANE_LIMIT,
-            )
-            for number in range(PEOPLE):
-                make_person(session, server, pool, number + 1)
-            make_person(session, server, deciders, PEOPLE + 1)
-            make_rate_card(session, pool)
-            make_rate_card(session, deciders, unit="hour", price="12.00")
-            add_model(session, project.id)
-            new_policy(session, project.id, POLICIES[0], labels=LABELS, pools=["english"], by="t", now=NOW)
-            self.project_id, self.server_id = project.id, server.id
-        outside.db.close()
-        self.place = folder.parent / "life"
-        self.settings = load_settings(data_dir=self.place, chunk_items=50, allowed_hosts=["testserver"])
-        # One engine for all lives: what it has learned of our statements is most of its speed.
-        self.outside = outside_of(self.settings, label_studio=lambda url, token: None)  # type: ignore[arg-type, return-value]
-
-    @contextmanager
-    def copy(self, clock: Clock, rng: random.Random, server: Unruly) -> Iterator[Outside]:
-        """A fresh installation of the same make, gone at the end."""
-        self.outside.db.close()
-        shutil.rmtree(self.place, ignore_errors=True)
-        shutil.copytree(self.folder, self.place)
-        yield replace(
-            self.outside,
-            vault=Vault.open(self.settings),
-            label_studio=lambda url, token: server,
-            load_model=lambda spec: StubPredictor(_sure_of),
-            now=clock,
-            random_bytes=rng.randbytes,
-        )
-        self.outside.db.close()
-
-    def close(self) -> None:
-        """Give back all connections."""
-        self.outside.db.close()
-
-
-def _sure_of(text: str) -> tuple[float, float, float]:
-    """A stub's opinion: sure of every third text."""
-    n = sum(map(ord, text)) % 3
-    return ((0.9, 0.07, 0.03), (0.4, 0.35, 0.25), (0.2, 0.5, 0.3))[n]
-
-
 class Life:
     """A project, its people, its server and its bad luck."""
 
@@ -197,9 +100,16 @@ class Life:
         self.fuse: int | None = None
         self.batches = itertools.count(1)
         self.is_wild = True
+        self.wide: Misfortunes | None = None
         server.at_call = self.meanwhile
         event.listen(outside.db.writer, "commit", self._at_commit)
         self._inside_person = False
+
+    def widen(self, template: Template, north: Unruly, rng: random.Random) -> None:
+        """A second supplier with a server of its own, webhooks, restores, recalls and exports as well."""
+        north.at_call = self.meanwhile
+        self.wide = Misfortunes(self, template, north, rng)
+        self.outcome.is_wide = True
 
     # Dying.
 
@@ -232,17 +142,25 @@ class Life:
             "predict": (predicting, {"project_id": self.project_id}),
             "decide": (deciding, {"project_id": self.project_id, "without_model": False}),
             "sync": (syncing, {"project_id": self.project_id}),
+            "hinted": (syncing, {"project_id": self.project_id, "hinted": True}),
             "resolve": (resolving, {"project_id": self.project_id}),
         }
         module, arguments = jobs[name]
-        self._run(name, lambda: module.run(_Run(self), arguments))  # type: ignore[attr-defined]
+        self.guarded(name, lambda: module.run(_Run(self), arguments))  # type: ignore[attr-defined]
 
-    def _run(self, name: str, job: Callable[[], Any]) -> None:
+    def job(self) -> _Run:
+        """A job run by hand."""
+        return _Run(self)
+
+    def guarded(self, name: str, job: Callable[[], Any]) -> None:
+        """Work that may be cut short, and that may fail for a reason that is told."""
         self.fuse = self.rng.randrange(1, 14) if self.is_wild and self.rng.random() < 0.2 else None
         try:
             job()
         except (Killed, StepCancelled):
             self.note(f"{name} killed")
+            if self.wide is not None:
+                self.wide.begin_anew()
         except (WorkbenchError, IntegrationError) as problem:
             self.note(f"{name} failed: {type(problem).__name__}")
         finally:
@@ -268,7 +186,7 @@ class Life:
                     start_import(self.outside, session, self.project_id, path, path.name, mapping, "t")[0]
                 )
         for import_id in ids:
-            self._run("import", lambda number=import_id: self._import(number))  # type: ignore[misc]
+            self.guarded("import", lambda number=import_id: self._import(number))  # type: ignore[misc]
 
     def _import(self, import_id: int) -> None:
         importing.run_import(_Run(self), {"import_id": import_id})
@@ -280,46 +198,53 @@ class Life:
                 session.scalars(select(ImportRow.id).where(ImportRow.state.not_in(["done", "failed"])))
             )
         for import_id in ids:
-            self._run("import", lambda number=import_id: self._import(number))  # type: ignore[misc]
+            self.guarded("import", lambda number=import_id: self._import(number))  # type: ignore[misc]
 
     def person(self) -> None:
         """Somebody does something in Label Studio."""
         self._inside_person = True
         try:
-            tasks = list(self.server.tasks.values())
+            server = self._some_server()
+            tasks = list(server.tasks.values())
             if not tasks:
                 return
             task = self.rng.choice(tasks)
-            user = self.rng.randrange(1, PEOPLE + 2)
+            first = 1 if server is self.server else PEOPLE + 2
+            user = self.rng.randrange(first, first + (PEOPLE + 1 if first == 1 else NORTHERNERS))
             mine = [one for one in task.annotations.values() if one.completed_by == user]
             what = self.rng.choices(
                 ("answer", "skip", "edit", "delete", "forge", "unknown", "delete task", "twice", "patch"),
                 (60, 6, 10, 5, 2, 2, 2, 3, 2),
             )[0]
-            self.act(what, task, user, mine)
+            self.act(what, task, user, mine, server)
         finally:
             self._inside_person = False
 
-    def act(self, what: str, task: Any, user: int, mine: list[Any]) -> None:
+    def _some_server(self) -> Unruly:
+        if self.wide is None:
+            return self.server
+        return self.rng.choice((self.server, self.server, self.wide.north))
+
+    def act(self, what: str, task: Any, user: int, mine: list[Any], server: Unruly) -> None:
         label = self.rng.choice(LABELS)
         if what == "answer" and not mine and not task.is_labeled:
-            self.server.answer(task, user, label, lead_time_s=self.rng.uniform(0, 400))
+            server.answer(task, user, label, lead_time_s=self.rng.uniform(0, 400))
         elif what == "twice":
-            self.server.answer(task, user, label)
+            server.answer(task, user, label)
         elif what == "skip" and not mine:
-            self.server.answer(task, user, None)
+            server.answer(task, user, None)
         elif what == "edit" and mine:
-            self.server.edit(mine[0].annotation_id, label)
+            server.edit(mine[0].annotation_id, label)
         elif what == "delete" and task.annotations:
-            self.server.delete_annotation(self.rng.choice(list(task.annotations)))
+            server.delete_annotation(self.rng.choice(list(task.annotations)))
         elif what == "forge":
-            self.server.answer(task, user, label, updated_by=user % PEOPLE + 1)
+            server.answer(task, user, label, updated_by=user % PEOPLE + 1)
         elif what == "unknown":
-            self.server.answer(task, user, "No such label")
+            server.answer(task, user, "No such label")
         elif what == "delete task":
-            self.server.delete_tasks_by_hand(task.task_id)
+            server.delete_tasks_by_hand(task.task_id)
         elif what == "patch":
-            self.server.edit_by(task, user % PEOPLE + 1, label)
+            server.edit_by(task, user % PEOPLE + 1, label)
         else:
             return
         self.note(what)
@@ -330,27 +255,28 @@ class Life:
             ("policy", "delete lane", "clock forward", "clock back", "server back", "foreign task"),
             (2, 1, 6, 1, 1, 2),
         )[0]
+        server = self._some_server()
         if what == "policy":
             self.choose_policy()
-        elif what == "delete lane" and self.server.lanes:
-            self.server.delete_project(self.rng.choice(list(self.server.lanes)))
+        elif what == "delete lane" and server.lanes:
+            server.delete_project(self.rng.choice(list(server.lanes)))
         elif what == "clock forward":
             self.clock.at += timedelta(seconds=self.rng.uniform(1, 900))
         elif what == "clock back":
             self.clock.back(self.rng.uniform(1, 120))
         elif what == "server back":
             self.clock.server_s -= self.rng.uniform(1, 120)
-        elif what == "foreign task" and self.server.lanes:
-            self.server.foreign_task(self.rng.choice(list(self.server.lanes)))
+        elif what == "foreign task" and server.lanes:
+            server.foreign_task(self.rng.choice(list(server.lanes)))
         else:
             return
         self.note(what)
 
     def choose_policy(self) -> None:
         """Another policy, or the same again."""
-        document = self.rng.choice(POLICIES)
+        document = self.rng.choice(self.wide.policies if self.wide else POLICIES)
         with self.outside.db.write() as session:
-            given = {"labels": LABELS, "pools": ["english"], "by": "t", "now": self.clock()}
+            given = {"labels": LABELS, "pools": POOLS, "by": "t", "now": self.clock()}
             new_policy(session, self.project_id, document, **given)  # type: ignore[arg-type]
 
     def note(self, what: str) -> None:
@@ -362,14 +288,19 @@ class Life:
     def live(self, actions: int) -> None:
         """So many things happen, in whatever order."""
         self.server.fault_rate = self.rng.choice((0.0, 0.05, 0.15, 0.3))
+        if self.wide is not None:
+            self.wide.north.fault_rate = self.server.fault_rate
         self.choose_policy()
         self.bring_in()
         for name in ("predict", "decide", "sync"):
             self.work(name)
-        kinds = ("sync", "person", "machine", "happens", "import")
+        kinds: tuple[str, ...] = ("sync", "person", "machine", "happens", "import")
+        weights: tuple[float, ...] = (8, 22, 7, 1, 0.3)
+        if self.wide is not None:
+            kinds, weights = kinds + KINDS, weights + WEIGHTS
         for _ in range(actions):
             self.clock.at += timedelta(seconds=self.rng.choice((0.3, 1, 2, 5, 25)))
-            what = self.rng.choices(kinds, (8, 22, 7, 1, 0.3))[0]
+            what = self.rng.choices(kinds, weights)[0]
             if what == "sync":
                 self.note("sync")
                 self.work("sync")
@@ -379,45 +310,60 @@ class Life:
                 self.work(self.rng.choice(("predict", "decide", "resolve")))
             elif what == "happens":
                 self.happens()
-            else:
+            elif what == "import":
                 self.bring_in()
+            elif self.wide is not None:
+                self.wide.happen(what)
 
     def settle(self) -> None:
         """The faults stop; the machine goes on for a while, and nobody helps."""
-        self.is_wild, self.server.fault_rate = False, 0.0
+        self.is_wild = False
+        servers = [self.server] if self.wide is None else [self.server, self.wide.north]
+        for server in servers:
+            server.fault_rate = 0.0
         # A push that comes late is over when it has come; from then on a minute has to do.
-        while self.server.pending:
+        while any(server.pending for server in servers):
             self.clock.at += timedelta(seconds=60)
+            for server in servers:
+                server.land()
             self.work("sync")
+        if self.wide is not None:
+            self.wide.calm()
         for _ in range(5):
             for name in ("predict", "decide", "sync", "resolve"):
                 self.work(name)
             self.finish_imports()
             self.clock.at += timedelta(seconds=16)
         # What is without an owner now will be in ten minutes, as nobody comes to help.
-        self.clock.at += timedelta(minutes=11)
+        if self.wide is not None:
+            self.wide.minutes(11)
+        else:
+            self.clock.at += timedelta(minutes=11)
 
     def judge(self) -> None:
         """Which invariants do not hold."""
-        results = check(self.outside, CHECKED, settle_s=0)
+        results = check(self.outside, WIDE if self.wide else CHECKED, settle_s=0)
         self.outcome.violations = [(one.key, v) for one in results for v in one.violations]
+        if self.wide is not None:
+            self.outcome.violations += self.wide.judge()
 
 
-def run(template: Template, seed: int, actions: int = 60) -> Outcome:
-    """One life from one seed."""
+def run(template: Template, seed: int, *, is_wide: bool = False) -> Outcome:
+    """One life from one seed; a wide one has two servers, webhooks, restores, recalls and exports as well."""
     clock = Clock()
     server = Unruly(clock.of_server, random.Random(seed + 1))
-    with template.copy(clock, random.Random(seed + 2), server) as outside:
+    north = Unruly(clock.of_server, random.Random(seed + 3))
+    with template.copy(clock, random.Random(seed + 2), server, north) as outside:
         life = Life(outside, clock, server, template, seed)
+        if is_wide:
+            life.widen(template, north, random.Random(seed + 4))
         try:
-            life.live(actions)
+            life.live(WIDE_ACTIONS if is_wide else ACTIONS)
             life.settle()
             life.judge()
         except Exception as problem:  # noqa: BLE001 - whatever broke is what is looked for
-            import traceback
-
             life.outcome.broke = "".join(traceback.format_exception(problem)[-6:])
         finally:
             life.over()
-        life.outcome.actions.update(server.faults)
+        life.outcome.actions.update(server.faults + north.faults)
         return life.outcome

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import event, func, select, text
 from sqlalchemy.exc import OperationalError
 
-from tests.campaign.simulation import POLICIES, Clock, Life, Template
+from tests.campaign.simulation import Life
+from tests.campaign.template import POLICIES, Clock, Template
 from tests.campaign.unruly import Unruly
 from tests.factories import LABELS
 from tests.integration.web.clients import client_as

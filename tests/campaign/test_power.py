@@ -9,10 +9,13 @@ import pytest
 
 from tests.campaign.power import site
 
-needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="as root: apt install strace")
+
+@pytest.fixture(autouse=True)
+def strace() -> None:
+    """Never left out in silence: what was not recorded was not tested."""
+    assert shutil.which("strace"), "the power cuts are recorded with strace: as root, apt install strace"
 
 
-@needs_strace
 def test_what_was_acknowledged_outlives_every_power_cut(tmp_path: Path):
     with site(tmp_path) as made:
         files = {getattr(step, "file", step) for step in made.recording.steps}
@@ -22,7 +25,6 @@ def test_what_was_acknowledged_outlives_every_power_cut(tmp_path: Path):
             assert (states, failed) == (100, 0), told
 
 
-@needs_strace
 @pytest.mark.parametrize("synchronous", ["NORMAL", "OFF"])
 def test_a_database_that_does_not_wait_for_the_disk_is_found(tmp_path: Path, synchronous: str):
     with site(tmp_path, synchronous=synchronous) as made:

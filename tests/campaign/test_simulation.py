@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.campaign.planted import BUGS, Planted, planted
-from tests.campaign.seeds import SIMULATION
-from tests.campaign.simulation import IN_MEMORY, Template, run
+from tests.campaign.seeds import SIMULATION, WIDER
+from tests.campaign.simulation import run
+from tests.campaign.template import IN_MEMORY, Template
 
-LIVES = 40
+LIVES, WIDE = 24, 12
 FIRST = 1000
 TRIES = 40
 """Lives in which a planted bug must show itself."""
@@ -38,9 +39,20 @@ def test_every_invariant_holds_when_the_faults_stop(template: Template):
     assert {"answer", "edit", "delete", "sync killed", "delete task", "clock forward"} <= set(lived)
 
 
-@pytest.mark.parametrize("seed", SIMULATION, ids=str)
-def test_a_seed_that_failed_once(template: Template, seed: int):
-    outcome = run(template, seed)
+def test_they_hold_with_webhooks_restores_recalls_and_two_suppliers(template: Template):
+    lived: Counter[str] = Counter()
+    for seed in range(FIRST, FIRST + WIDE):
+        outcome = run(template, seed, is_wide=True)
+        assert outcome.is_good, outcome.told()
+        lived.update(outcome.actions)
+    assert {"recall", "export", "server restored", "our database restored", "new epoch"} <= set(lived)
+
+
+@pytest.mark.parametrize(
+    ("seed", "is_wide"), [*((s, False) for s in SIMULATION), *((s, True) for s in WIDER)]
+)
+def test_a_seed_that_failed_once(template: Template, seed: int, is_wide: bool):
+    outcome = run(template, seed, is_wide=is_wide)
     assert outcome.is_good, outcome.told()
 
 
@@ -49,7 +61,7 @@ def test_a_planted_bug_is_found(template: Template, one: Planted):
     found: Counter[str] = Counter()
     with planted(one):
         for seed in range(one.shown_by, one.shown_by + TRIES):
-            outcome = run(template, seed)
+            outcome = run(template, seed, is_wide=one.is_wide)
             found.update({key for key, _ in outcome.violations})
             if one.breaks & set(found):
                 print(f"{one.name} shown by {seed}")

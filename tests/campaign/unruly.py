@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +15,17 @@ from integrations.label_studio.errors import (
     LabelStudioRejected,
     LabelStudioUnavailable,
 )
-from integrations.label_studio.interface import LaneSpec, NewTask, TaskAnswers, TaskStamp
+from integrations.label_studio.interface import (
+    HighIds,
+    Hook,
+    LaneSpec,
+    Member,
+    Mended,
+    NewTask,
+    RawAnnotation,
+    TaskAnswers,
+    TaskStamp,
+)
 from tests.integration.line.label_studio_double import LabelStudioDouble, Task
 
 LOST, DOWN, BROKEN, STALLED, REFUSED = "lost", "down", "broken", "stalled", "refused"
@@ -28,6 +38,7 @@ class Snapshot:
 
     lanes: dict[int, LaneSpec]
     tasks: dict[int, Task]
+    webhooks: dict[int, tuple[int, Hook]]
     last_id: int
 
 
@@ -46,6 +57,8 @@ class Unruly(LabelStudioDouble):
     Attributes:
         fault_rate: How often a call goes wrong.
         at_call: Told before and after each call: a person may act, or the process may die there.
+        tell: Told what people change: (action, lane, task, annotation), for whoever writes webhooks.
+        is_thorough: Every call may go wrong, not only those that move tasks and answers.
     """
 
     def __init__(self, now: Callable[[], datetime], rng: random.Random) -> None:
@@ -53,6 +66,8 @@ class Unruly(LabelStudioDouble):
         self.rng = rng
         self.fault_rate = 0.0
         self.at_call: Callable[[], None] = lambda: None
+        self.tell: Callable[[str, int, int, int], None] = lambda *_: None
+        self.is_thorough = False
         self.backup: Snapshot | None = None
         self.pending: list[Pending] = []
         self.faults: list[str] = []
@@ -60,7 +75,7 @@ class Unruly(LabelStudioDouble):
 
     def _around(self, name: str, work: Callable[[], Any]) -> Any:
         """One call over a network that cannot be trusted."""
-        self._land()
+        self.land()
         self.at_call()
         fault = self.rng.choice(FAULTS) if self.rng.random() < self.fault_rate else ""
         if fault:
@@ -80,12 +95,15 @@ class Unruly(LabelStudioDouble):
             raise LabelStudioUnavailable("the connection ended before the answer came")
         return found
 
-    def _land(self) -> None:
+    def land(self) -> None:
         """Pushes that were given up take effect when their time has come."""
         for late in [one for one in self.pending if one.due <= self._now()]:
             self.pending.remove(late)
             if late.lane in self.lanes:
                 super().push(late.lane, late.tasks)
+
+    def _perhaps(self, name: str, work: Callable[[], Any]) -> Any:
+        return self._around(name, work) if self.is_thorough else work()
 
     def _lane(self, ls_project_id: int) -> None:
         if ls_project_id not in self.lanes:
@@ -136,7 +154,9 @@ class Unruly(LabelStudioDouble):
 
     def delete_tasks(self, ls_project_id: int, task_ids: Iterable[int]) -> None:
         ids = list(task_ids)
-        return self._around("delete_tasks", lambda: super(Unruly, self).delete_tasks(ls_project_id, ids))
+        self._around("delete_tasks", lambda: super(Unruly, self).delete_tasks(ls_project_id, ids))
+        for task_id in ids:
+            self.tell("TASKS_DELETED", ls_project_id, task_id, 0)
 
     def close_task(self, task_id: int) -> None:
         return self._around("close_task", lambda: self._closed(task_id))
@@ -150,6 +170,55 @@ class Unruly(LabelStudioDouble):
     def reopen_task(self, task_id: int, overlap: int) -> None:
         return self._around("reopen_task", lambda: super(Unruly, self).reopen_task(task_id, overlap))
 
+    def find_lane(self, key: str) -> int | None:
+        return self._perhaps("find_lane", lambda: super(Unruly, self).find_lane(key))
+
+    def lane_exists(self, ls_project_id: int) -> bool:
+        return self._perhaps("lane_exists", lambda: super(Unruly, self).lane_exists(ls_project_id))
+
+    def mend_lane(self, ls_project_id: int, spec: LaneSpec, config_digest: bytes | None) -> Mended:
+        mend = super().mend_lane
+        return self._perhaps("mend_lane", lambda: mend(ls_project_id, spec, config_digest))
+
+    def set_hook(
+        self,
+        ls_project_id: int,
+        hook_id: int | None,
+        *,
+        url: str,
+        headers: Mapping[str, str],
+        actions: Sequence[str],
+    ) -> int:
+        given: dict[str, Any] = {"url": url, "headers": headers, "actions": actions}
+        return self._perhaps(
+            "set_hook", lambda: super(Unruly, self).set_hook(ls_project_id, hook_id, **given)
+        )
+
+    def probe_ids(self) -> HighIds:
+        return self._perhaps("probe_ids", super().probe_ids)
+
+    def members(self) -> list[Member]:
+        return self._perhaps("members", super().members)
+
+    # What people do, told to whoever wants to know.
+
+    def answer(self, task: Task | int, user: int, label: str | Sequence[str] | None, **odd: Any) -> int:
+        task = task if isinstance(task, Task) else self.tasks[task]
+        number = super().answer(task, user, label, **odd)
+        self.tell("ANNOTATION_CREATED", task.lane, task.task_id, number)
+        return number
+
+    def edit(self, annotation_id: int, label: str | None = None, **changes: Any) -> None:
+        super().edit(annotation_id, label, **changes)
+        task = next(one for one in self.tasks.values() if annotation_id in one.annotations)
+        self.tell("ANNOTATION_UPDATED", task.lane, task.task_id, annotation_id)
+
+    def delete_annotation(self, annotation_id: int) -> RawAnnotation:
+        task = next(one for one in self.tasks.values() if annotation_id in one.annotations)
+        gone = super().delete_annotation(annotation_id)
+        self.tell("ANNOTATIONS_DELETED", task.lane, task.task_id, annotation_id)
+        return gone
+
     # What befalls it.
 
     def delete_project(self, ls_project_id: int) -> None:
@@ -160,19 +229,23 @@ class Unruly(LabelStudioDouble):
 
     def back_up(self) -> None:
         """What can be restored later."""
-        self.backup = Snapshot(dict(self.lanes), copy.deepcopy(self.tasks), self._last_id)
+        hooks = dict(self.webhooks)
+        self.backup = Snapshot(dict(self.lanes), copy.deepcopy(self.tasks), hooks, self._last_id)
 
     def restore(self) -> bool:
         """The last backup is put back; False where there is none."""
         if self.backup is None:
             return False
         self.lanes, self.tasks = dict(self.backup.lanes), copy.deepcopy(self.backup.tasks)
-        self._last_id = self.backup.last_id
+        self.webhooks, self._last_id = dict(self.backup.webhooks), self.backup.last_id
+        self.pending.clear()
         return True
 
     def delete_tasks_by_hand(self, task_id: int) -> None:
         """A member deletes a task."""
-        self.tasks.pop(task_id, None)
+        gone = self.tasks.pop(task_id, None)
+        if gone is not None:
+            self.tell("TASKS_DELETED", gone.lane, task_id, 0)
 
     def edit_by(self, task: Task, user: int, label: str) -> None:
         """A member changes somebody else's answer."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
@@ -11,7 +11,7 @@ from workbench.auth import provider_sign_in, second_factor, service, sessions, s
 from workbench.auth.access import Caller, require
 from workbench.auth.domain import ROLE_TITLES, Identity, Permission, browser_name, digest
 from workbench.auth.identify import set_session_cookie
-from workbench.errors import NotAllowed, NotFound, WorkbenchError
+from workbench.errors import InvalidInput, NotAllowed, NotFound, WorkbenchError
 from workbench.outside import Outside
 from workbench.web.current import Out, RowId
 from workbench.web.render import page, redirect
@@ -128,7 +128,7 @@ def create_token(
     name: Annotated[str, Form(max_length=200)],
     caller: Me,
     days: Annotated[int, Form(ge=1, le=36500)] = tokens.DEFAULT_DAYS,
-    may: Annotated[str, Form()] = "all",
+    may: Annotated[Literal["all", "read", "chosen"], Form()] = "all",
     scopes: Annotated[list[str] | None, Form()] = None,
 ) -> Response:
     """A new token, shown this once."""
@@ -147,6 +147,8 @@ def create_token(
 def _scopes(may: str, chosen: list[str], granted: frozenset[str]) -> list[str]:
     if may == "read":
         return [one for one in granted if one.endswith(".read")] + [Permission.ACCOUNT]
+    if may == "chosen" and not chosen:
+        raise InvalidInput("choose at least one thing that the token may do")
     return chosen if may == "chosen" else []
 
 

@@ -151,7 +151,8 @@ def csrf_token(session_secret: str, nonce: str) -> str:
 def csrf_token_fits(session_secret: str, token: str) -> bool:
     """Whether a token was made for this session."""
     nonce, _, _ = token.partition(".")
-    return bool(nonce) and hmac.compare_digest(csrf_token(session_secret, nonce), token)
+    wanted = csrf_token(session_secret, nonce).encode(errors="replace")
+    return bool(nonce) and hmac.compare_digest(wanted, token.encode(errors="replace"))
 
 
 _BROWSERS = (

@@ -17,6 +17,9 @@ def landing_for(caller: Caller) -> str:
 
 def safe_path(given: str) -> str:
     """An address of our own to go on to, else nothing: never another site's."""
-    parts = urlsplit(given)
-    ours = given.startswith("/") and not given.startswith(("//", "/\\")) and not parts.netloc
+    try:
+        elsewhere = urlsplit(given).netloc
+    except ValueError:
+        return ""  # `//[` and the like
+    ours = given.startswith("/") and not given.startswith(("//", "/\\")) and not elsewhere
     return given if ours and not any(char < " " for char in given) else ""

@@ -16,7 +16,7 @@ from workbench.auth.entering import PENDING, PROVIDER, drop, enter, keep, kept
 from workbench.auth.identify import cookie_name
 from workbench.auth.landing import landing_for, safe_path
 from workbench.auth.provider_sign_in import Door
-from workbench.errors import NotFound, NotSignedIn, WorkbenchError
+from workbench.errors import NotAllowed, NotFound, NotSignedIn, WorkbenchError
 from workbench.outside import Outside
 from workbench.web.current import Out
 from workbench.web.render import page, redirect
@@ -144,6 +144,9 @@ def begin_with_provider(
 ) -> Response:
     """Off to the provider, with something to bring back; `link`: for the account that is signed in."""
     door = _door_of(request, name)
+    if link and request.headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}:
+        # Whoever is signed in at the provider in this browser would get into this account.
+        raise NotAllowed("this link came from another site; link the provider on your account page")
     linked = caller.known.session_secret if link else ""
     try:
         address, attempt = door.provider.begin(f"{_own_address(request, outside)}/sign-in/with/{name}/back")

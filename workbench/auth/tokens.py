@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from workbench.activity.store import record
 from workbench.auth import store
-from workbench.auth.domain import Identity, Permission, digest
+from workbench.auth.domain import Identity, Permission, Role, digest
 from workbench.auth.sessions import SEEN_EVERY
 from workbench.auth.tables import TokenRow
 from workbench.errors import InvalidInput, NotAllowed
@@ -89,6 +89,8 @@ def permissions_of(session: Session, user_id: int) -> frozenset[str]:
     """Everything that a user may do somewhere."""
     granted = store.role_permissions(session)
     held = frozenset().union(*store.roles_of(session, user_id).values())
+    if store.supplier_of(session, user_id) is not None:
+        held |= {Role.SUPPLIER_LEAD}
     return frozenset().union(*(granted.get(role, frozenset()) for role in held))
 
 

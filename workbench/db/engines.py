@@ -26,6 +26,9 @@ _PRAGMAS = (
     "mmap_size=268435456",
 )
 
+SCHEMA = "workbench_jobs"
+"""On PostgreSQL the job engine's tables lie in this schema of the application's database."""
+
 CONNECT_S = 5
 LOCK_S = 30
 WRITE_S, READ_S = 60, 60

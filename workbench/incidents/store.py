@@ -104,6 +104,16 @@ def open_incident(session: Session, kind: str, about: str) -> IncidentRow | None
     )
 
 
+def was_open(session: Session, kind: str, about: str, *, since: datetime) -> bool:
+    """Whether there was an incident of this kind about this thing at any moment since then."""
+    statement = select(IncidentRow.id).where(
+        IncidentRow.kind == kind,
+        IncidentRow.about == about[:_LONGEST_ABOUT],
+        or_(IncidentRow.healed_at.is_(None), IncidentRow.healed_at >= since),
+    )
+    return session.scalar(statement.limit(1)) is not None
+
+
 def open_incidents(session: Session, *, projects: Collection[int] | None = None) -> list[IncidentRow]:
     """Every open incident, the worst and newest first.
 

@@ -10,11 +10,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from integrations.errors import IntegrationError
-from integrations.label_studio.interface import LabelStudio
+from integrations.label_studio.interface import LabelStudio, TaskAnswers
 from workbench.invariants.domain import MOST_SHOWN, Collected, Found
 from workbench.labeling.domain import LaneState, VisitState
 from workbench.labeling.lanes import client_of
-from workbench.labeling.store import visits_by_key
+from workbench.labeling.store import item_with_key, visits_by_key
 from workbench.labeling.tables import AnnotationRow, LaneRow, VisitRow
 from workbench.outside import Outside
 from workbench.people.tables import ServerRow
@@ -51,7 +51,7 @@ def tasks(session: Session, outside: Outside) -> Found:
             seen.left_out = f"lane {lane.row.id}: {problem}"
             continue
         seen.checked += len(there)
-        _compare_tasks(session, lane, there, {one.task_id: one.visit_key for one in strangers}, seen)
+        _compare_tasks(session, lane, there, strangers, seen)
     _asked_twice(session, seen)
     return seen.found()
 
@@ -87,16 +87,22 @@ def _lanes(session: Session, outside: Outside, seen: Collected) -> Iterator[_Lan
 
 
 def _compare_tasks(
-    session: Session, lane: _Lane, there: set[int], strangers: dict[int, str | None], seen: Collected
+    session: Session, lane: _Lane, there: set[int], strangers: Sequence[TaskAnswers], seen: Collected
 ) -> None:
     remedy = "the next comparison of the lane mends this; if it stays, a worker is not running"
-    keys = [key for key in strangers.values() if key]
-    ours = visits_by_key(session, lane.row.id, keys)
-    for task_id, key in strangers.items():
-        visit = ours.get(key or "")
-        if visit is not None and visit.state != VisitState.PUSHING:
-            sentence = f"task {task_id} of lane {lane.row.id} shows item {visit.item_id} once more"
-            seen.add(f"task:{lane.row.id}:{task_id}", "shown_twice", sentence, remedy)
+    ours = visits_by_key(session, lane.row.id, [one.visit_key for one in strangers if one.visit_key])
+    shown = {sent.item_id for number, sent in _sent(session, lane).items() if number in there}
+    for task in strangers:
+        visit = ours.get(task.visit_key or "")
+        if visit is not None:
+            item_id = visit.item_id if visit.state != VisitState.PUSHING else None
+        else:
+            # Sent by us and forgotten, as after a restore of this database, or copied by a member.
+            item = item_with_key(session, lane.row.project_id, task.item_key or "")
+            item_id = item.id if item is not None and item.id in shown else None
+        if item_id is not None:
+            sentence = f"task {task.task_id} of lane {lane.row.id} shows item {item_id} once more"
+            seen.add(f"task:{lane.row.id}:{task.task_id}", "shown_twice", sentence, remedy)
     for task_id, sent in _sent(session, lane).items():
         if task_id not in there and sent.state in _OPEN:
             sentence = f"visit {sent.id} waits in lane {lane.row.id}, whose task {task_id} is gone"

@@ -21,6 +21,8 @@ from workbench.activity.tables import EventRow
 from workbench.db.urls import database_address
 from workbench.deliveries.domain import DeliveryState
 from workbench.deliveries.tables import DeliveryRow
+from workbench.inbox.service import DEAD_LETTER
+from workbench.incidents.store import open_incidents
 from workbench.incidents.tables import IncidentRow
 from workbench.invariants.domain import MOST_SHOWN, Collected, Found
 from workbench.items.tables import ImportRow
@@ -58,7 +60,20 @@ def arrivals(session: Session, outside: Outside) -> Found:
         seen.add(
             f"inbox:{number}", "unhandled", sentence, "start a worker: workbench serve, or workbench worker"
         )
+    if "dead_at" in columns:
+        _told_of(session, inbox, seen)
     return seen.found()
+
+
+def _told_of(session: Session, inbox: Table, seen: Collected) -> None:
+    """Dead letters lie there with an open incident of their server: nobody would look for them else."""
+    told = {incident.about for incident in open_incidents(session) if incident.kind == DEAD_LETTER}
+    servers = select(inbox.c.server_id).where(inbox.c.dead_at.is_not(None)).distinct()
+    for server_id in session.scalars(servers):
+        if f"server:{server_id}" not in told:
+            sentence = f"server {server_id} has letters that nobody could read, and no incident says so"
+            remedy = "look at the server's page and put them aside"
+            seen.add(f"server:{server_id}", "dead_untold", sentence, remedy)
 
 
 def _table(session: Session, name: str) -> Table | None:

@@ -18,7 +18,7 @@ from dbos._error import DBOSAwaitedWorkflowCancelledError, DBOSWorkflowCancelled
 from sqlalchemy import Engine as SqlEngine
 from sqlalchemy.exc import DBAPIError
 
-from workbench.db.engines import job_engine_database, postgresql_engine
+from workbench.db.engines import SCHEMA, job_engine_database, postgresql_engine
 from workbench.db.fence import Fenced, fenced_by
 from workbench.db.urls import database_address
 from workbench.errors import WorkbenchError, WrongState
@@ -33,13 +33,12 @@ log = structlog.get_logger(__name__)
 
 # Bumped only when the order of steps in some job changes so that a half-done one could not go on.
 PROTOCOL_VERSION = "1"
-SCHEMA = "workbench_jobs"
-"""On PostgreSQL the engine's tables lie in this schema of the application's database."""
 
 _LOOK_SECONDS = 0.3
 _CONCURRENCY = {JobQueue.WORK: 2, JobQueue.LANES: 4}
 _ENGINE_CONNECTIONS = 6
-_PENDING, _ENDED = "PENDING", frozenset({"SUCCESS", "ERROR", "CANCELLED"})
+_PENDING = "PENDING"
+_ENDED = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 # A row and the engine disagree for a moment whenever one of them was just written.
 _LOST_AFTER_S = 5.0
 

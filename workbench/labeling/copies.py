@@ -46,7 +46,10 @@ def settle_copies(
     copies = [
         (visits[task.visit_key], task)
         for task in found
-        if task.visit_key in visits and visits[task.visit_key].state != VisitState.PUSHING
+        if task.visit_key in visits
+        and visits[task.visit_key].state != VisitState.PUSHING
+        # One whose own was forgotten and has just been given a visit is no copy.
+        and visits[task.visit_key].ls_task_id != task.task_id
     ]
     given_up = [visit.id for visit, _ in copies if visit.state == VisitState.QUEUED]
     copies = [(visit, task) for visit, task in copies if visit.state != VisitState.QUEUED]
@@ -54,7 +57,13 @@ def settle_copies(
         for visit, copy in copies:
             _settle(outside, session, visit.id, copy)
         # What was given up and not sent again yet is looked up like any push.
-        store.set_visits(session, given_up, state=VisitState.PUSHING, push_started_at=outside.now())
+        store.set_visits(
+            session,
+            given_up,
+            only_in=[VisitState.QUEUED],
+            state=VisitState.PUSHING,
+            push_started_at=outside.now(),
+        )
         if copies:
             store.find_lane(session, lane_id).read_up_to = None
     unanswered = [copy for _, copy in copies if not copy.annotations] + left_over

@@ -259,7 +259,9 @@ def _advance(
         was_open = visit.state != VisitState.ANSWERED
         visit.answered_at = visit.answered_at or context.now
         visit.state = VisitState.ANSWERED
-        if was_open and state is ItemState.IN_LABELING:
+        # Whoever decides their disagreement is asked already: what they decide is waited for.
+        is_waited_for = visit.purpose != Purpose.ADJUDICATION and _is_being_decided(session, visit)
+        if was_open and state is ItemState.IN_LABELING and not is_waited_for:
             _move(session, context, visit, ItemState.ANNOTATED, "enough people answered")
         elif state in {ItemState.RESOLVED, ItemState.DELIVERED} and _answers_moved(context, visit):
             _move(session, context, visit, ItemState.ANNOTATED, "an answer was changed")
@@ -299,10 +301,20 @@ def _withdraw(
     if attempt > context.project.overlap_limit:
         return
     visit.state = VisitState.WITHDRAWN
+    if _is_being_decided(session, visit):
+        return
     if state is not ItemState.QUEUED:
         reason = "nobody is left to ask in its lane; sent to adjudication"
         _move(session, context, visit, ItemState.QUEUED, reason)
     add_adjudication(outside, session, context.project, visit, attempt=attempt)
+
+
+def _is_being_decided(session: Session, visit: VisitRow) -> bool:
+    """Whether adjudicators are asked about the visit's item just now."""
+    return any(
+        one.id != visit.id and (one.purpose, one.round) == (Purpose.ADJUDICATION, visit.round)
+        for one in store.open_visits(session, visit.item_id)
+    )
 
 
 def _answers_moved(context: LaneContext, visit: VisitRow) -> bool:

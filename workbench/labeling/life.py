@@ -167,6 +167,7 @@ def check_answers(
         visits = store.visits_by_task(session, lane.id, [task.task_id for task in answers])
         known = _known(session, visits)
         named = store.visits_by_key(session, lane.id, [t.visit_key for t in answers if t.visit_key])
+        _check_places(session, find_server(session, lane.server_id), answers)
     missing: list[int] = []
     present: set[int] = set()
     swapped = False
@@ -199,6 +200,30 @@ def check_answers(
     if is_proved and not (swapped and lane.state != LaneState.SUSPECT):
         return
     _prove_by_probe(outside, client, lane, top)
+
+
+def _check_places(session: Session, server: ServerRow, answers: Sequence[TaskAnswers]) -> None:
+    """Nothing, if every answer is on the task where it was before: its number is given out once.
+
+    Raises:
+        Replaced: One has the number of another answer, on another task.
+    """
+    places = {one.annotation_id: task.task_id for task in answers for one in task.annotations}
+    numbers = sorted(places)
+    for start in range(0, len(numbers), 500):
+        rows = session.execute(
+            select(AnnotationRow.ls_annotation_id, AnnotationRow.ls_task_id).where(
+                AnnotationRow.server_id == server.id,
+                AnnotationRow.epoch == server.epoch,
+                AnnotationRow.ls_annotation_id.in_(numbers[start : start + 500]),
+            )
+        )
+        for number, task_id in rows:
+            if task_id not in {None, places[number]}:
+                raise Replaced(
+                    f"answer {number} is on task {places[number]}, and the one of that number was on "
+                    f"task {task_id}"
+                )
 
 
 def _prove_by_probe(outside: Outside, client: LabelStudio, lane: LaneRow, top: int) -> None:

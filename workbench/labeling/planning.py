@@ -14,6 +14,7 @@ from workbench.labeling.domain import OPEN_IN_LANE, LaneState, VisitState, lane_
 from workbench.labeling.hints import is_hinted
 from workbench.labeling.life import FROZEN
 from workbench.labeling.recalling import recalled_now
+from workbench.labeling.sending import may_be_doubled
 from workbench.labeling.tables import LaneRow
 from workbench.outside import Outside
 from workbench.people.belonging import is_at_work
@@ -97,7 +98,8 @@ def _looks(outside: Outside, session: Session, lane: LaneRow) -> list[str]:
     if store.count_visits(session, lane.id, [VisitState.REOPEN]):
         wants.append("reopen")
     is_open = store.count_visits(session, lane.id, OPEN_IN_LANE) > 0
-    every = COMPARE_EVERY if is_open else IDLE_EVERY
+    is_watched = is_open or may_be_doubled(outside, session, lane.id)
+    every = COMPARE_EVERY if is_watched else IDLE_EVERY
     if is_unseen(outside, lane) or outside.now() - (lane.compared_at or outside.now()) > every:
         wants.append("compare")
     every = KEEP_EVERY if is_open else IDLE_EVERY

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import func, select
@@ -20,7 +21,7 @@ from workbench.labeling import store
 from workbench.labeling.domain import VisitState
 from workbench.labeling.lanes import client_of, ensure_lane
 from workbench.labeling.sending import heal_refusals
-from workbench.labeling.tables import VisitRow
+from workbench.labeling.tables import LaneRow, VisitRow
 from workbench.outside import Outside
 from workbench.people.store import find_server, pool_with_key
 from workbench.prelabeling.tables import PredictionRow
@@ -32,6 +33,8 @@ GRACE = timedelta(minutes=10)
 """How long a recalled task stays, out of the queue, for whoever has it on the screen."""
 _RECALLABLE = (VisitState.QUEUED, VisitState.IN_LANE, VisitState.REOPEN, VisitState.REFUSED)
 _NOT_FOUND = 404
+WITH_PEOPLE = (ItemState.QUEUED, ItemState.IN_LABELING)
+"""Items that are with people, or on their way to them."""
 
 
 @dataclass(frozen=True)
@@ -89,73 +92,98 @@ def recall(
         InvalidInput: No items, too many, or a route to nowhere.
         NotFound: One of them is not an item of this project, or there is no such pool.
     """
-    wanted = list(dict.fromkeys(keys))
-    if not wanted or len(wanted) > MOST_AT_ONCE:
-        raise InvalidInput(f"choose 1 to {MOST_AT_ONCE:,} items")
-    if bool(route.pool) == route.to_decision:
-        raise InvalidInput("say where they go: to a pool, or back to the decision")
+    items = _checked(session, project_id, keys, route)
     pool = pool_with_key(session, route.pool) if route.pool else None
-    items = store.items_with_keys(session, project_id, wanted)
-    if len(items) != len(wanted):
-        raise NotFound(f"{len(wanted) - len(items)} of these are not items of this project")
     project = project_by_id(session, project_id)
     sums = {"recalled": 0, "busy": 0, "left": 0}
-    now = outside.now()
-    why = reason.strip() or ("recalled for a new decision" if route.to_decision else f"sent to {route.pool}")
+    states = states_of(session, [item.id for item in items])
+    taken: list[tuple[ItemRow, list[VisitRow]]] = []
     for item in items:
         visits = store.open_visits(session, item.id)
         if any(visit.state == VisitState.PUSHING for visit in visits):
             sums["busy"] += 1
             continue
         visits = [visit for visit in visits if visit.state in _RECALLABLE]
-        if route.to_decision and not _has_prediction(session, item.id):
-            visits = []
-        if not visits:
+        is_undecidable = route.to_decision and not _has_prediction(session, item.id)
+        if not visits or is_undecidable or states[item.id][1] not in WITH_PEOPLE:
             sums["left"] += 1
             continue
-        before = [{"visit": visit.public_id, "lane": visit.lane_id, "state": visit.state} for visit in visits]
-        last = max(visits, key=lambda visit: visit.id)
+        taken.append((item, visits))
+        _note(outside, session, item, visits, route, by)
+    for _, visits in taken:
         for visit in visits:
             _take(visit)
-        session.flush()
-        _back_to_queue(outside, session, item, by, why)
-        if pool is not None:
-            lane = ensure_lane(outside, session, project, pool.id, route.stage, last.overlap)
-            session.add(_next_visit(outside, session, last, lane.id, lane.supplier_id, route.stage))
-        else:
-            item.round += 1
-            session.flush()
-            move_items(session, [item.id], ItemState.PREDICTED, at=now, actor=by, reason=why)
-        sums["recalled"] += 1
-        record(
-            session,
-            at=now,
-            actor=by,
-            verb="item.rerouted" if pool else "item.recalled",
-            about=f"item:{item.public_id}",
-            project_id=project_id,
-            before={"visits": before},
-            after={
-                "pool": route.pool,
-                "stage": route.stage if pool else "",
-                "to_decision": route.to_decision,
-            },
+    session.flush()
+    why = reason.strip() or ("recalled for a new decision" if route.to_decision else f"sent to {route.pool}")
+    move = partial(move_items, session, at=outside.now(), actor=by, reason=why)
+    move([i.id for i, _ in taken if states[i.id][1] is ItemState.IN_LABELING], ItemState.QUEUED)
+    if pool is not None:
+        lasts = [max(visits, key=lambda visit: visit.id) for _, visits in taken]
+        lanes = {
+            overlap: ensure_lane(outside, session, project, pool.id, route.stage, overlap)
+            for overlap in {last.overlap for last in lasts}
+        }
+        session.add_all(
+            _next_visit(outside, session, last, lanes[last.overlap], route.stage) for last in lasts
         )
-    heal_refusals(session, project_id, now=now)
-    return Recalled(**sums)
+    else:
+        for item, _ in taken:
+            session.refresh(item)
+            item.round += 1
+        session.flush()
+        move([item.id for item, _ in taken], ItemState.PREDICTED)
+    heal_refusals(session, project_id, now=outside.now())
+    return Recalled(**sums | {"recalled": len(taken)})
 
 
 def recall_many(
     outside: Outside, project_id: int, keys: Sequence[str], *, route: Route, by: str, reason: str
 ) -> Recalled:
     """The same in handfuls, each in a transaction of its own: others are let in between."""
+    with outside.db.read() as session:
+        items = [item.public_id for item in _checked(session, project_id, keys, route)]
     sums = Recalled(0, 0, 0)
-    for start in range(0, len(keys), HANDFUL):
-        some = keys[start : start + HANDFUL]
+    for start in range(0, len(items), HANDFUL):
+        some = items[start : start + HANDFUL]
         with outside.db.write(project=project_id) as session:
             done = recall(outside, session, project_id, some, route=route, by=by, reason=reason)
         sums = Recalled(sums.recalled + done.recalled, sums.busy + done.busy, sums.left + done.left)
     return sums
+
+
+def _checked(session: Session, project_id: int, keys: Sequence[str], route: Route) -> list[ItemRow]:
+    wanted = list(dict.fromkeys(keys))
+    if not wanted or len(wanted) > MOST_AT_ONCE:
+        raise InvalidInput(f"choose 1 to {MOST_AT_ONCE:,} items")
+    if bool(route.pool) == route.to_decision:
+        raise InvalidInput("say where they go: to a pool, or back to the decision")
+    items = store.items_with_keys(session, project_id, wanted)
+    if len(items) != len(wanted):
+        raise NotFound(f"{len(wanted) - len(items)} of these are not items of this project")
+    return items
+
+
+def _note(
+    outside: Outside, session: Session, item: ItemRow, visits: Sequence[VisitRow], route: Route, by: str
+) -> None:
+    record(
+        session,
+        at=outside.now(),
+        actor=by,
+        verb="item.rerouted" if route.pool else "item.recalled",
+        about=f"item:{item.public_id}",
+        project_id=item.project_id,
+        before={
+            "visits": [
+                {"visit": visit.public_id, "lane": visit.lane_id, "state": visit.state} for visit in visits
+            ]
+        },
+        after={
+            "pool": route.pool,
+            "stage": route.stage if route.pool else "",
+            "to_decision": route.to_decision,
+        },
+    )
 
 
 def words_of(done: Recalled, *, to_decision: bool) -> str:
@@ -176,22 +204,13 @@ def _take(visit: VisitRow) -> None:
         visit.state, visit.push_started_at = VisitState.RECALLED, None
 
 
-def _back_to_queue(outside: Outside, session: Session, item: ItemRow, by: str, why: str) -> None:
-    _, state = states_of(session, [item.id])[item.id]
-    if state is ItemState.IN_LABELING:
-        move_items(session, [item.id], ItemState.QUEUED, at=outside.now(), actor=by, reason=why)
-    session.refresh(item)
-
-
 def _has_prediction(session: Session, item_id: int) -> bool:
     return bool(
         session.scalar(select(PredictionRow.item_id).where(PredictionRow.item_id == item_id).limit(1))
     )
 
 
-def _next_visit(
-    outside: Outside, session: Session, last: VisitRow, lane_id: int, supplier_id: int | None, stage: Stage
-) -> VisitRow:
+def _next_visit(outside: Outside, session: Session, last: VisitRow, lane: LaneRow, stage: Stage) -> VisitRow:
     purpose = Purpose.ADJUDICATION if stage is Stage.ADJUDICATE else Purpose(last.purpose)
     same = (VisitRow.item_id == last.item_id, VisitRow.purpose == purpose, VisitRow.round == last.round)
     attempt = (session.scalar(select(func.max(VisitRow.attempt)).where(*same)) or 0) + 1
@@ -199,7 +218,7 @@ def _next_visit(
         public_id=outside.new_id(),
         project_id=last.project_id,
         item_id=last.item_id,
-        lane_id=lane_id,
+        lane_id=lane.id,
         decision_id=last.decision_id,
         model_version_id=last.model_version_id,
         guideline_version_id=last.guideline_version_id,
@@ -212,7 +231,7 @@ def _next_visit(
         state=VisitState.QUEUED,
         epoch=0,
         created_at=outside.now(),
-        supplier_id=supplier_id,
+        supplier_id=lane.supplier_id,
     )
 
 

@@ -117,7 +117,7 @@ def reopen_tasks(outside: Outside, lane_id: int) -> dict[str, int]:
         if visit.ls_task_id is not None:
             _unless_gone(client.reopen_task, visit.ls_task_id, shown + max(visit.overlap - usable, 1))
         with outside.db.write(project=lane.project_id) as session:
-            store.set_visits(session, [visit.id], state=VisitState.IN_LANE)
+            store.set_visits(session, [visit.id], only_in=[VisitState.REOPEN], state=VisitState.IN_LANE)
     return {"reopened": len(visits)}
 
 

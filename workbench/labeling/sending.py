@@ -10,7 +10,7 @@ from integrations.label_studio.convert import to_result
 from integrations.label_studio.errors import LabelStudioError, LabelStudioRejected
 from integrations.label_studio.interface import LabelStudio, NewTask
 from integrations.label_studio.label_config import parse
-from workbench.incidents.store import heal_incident, open_incident, open_incidents, report_incident
+from workbench.incidents.store import heal_incident, open_incident, open_incidents, report_incident, was_open
 from workbench.items.domain import ItemState
 from workbench.items.store import move_items, states_of
 from workbench.labeling import store
@@ -26,6 +26,8 @@ from workbench.projects.tables import ProjectRow
 
 # A push whose answer never came may still be at work in the server; only then is it asked what it has.
 LOOK_AFTER = timedelta(seconds=20)
+LONGEST_PUSH = timedelta(minutes=10)
+"""A push that was given up may take effect in the server for so long."""
 ANSWER_LOST = "answer_lost"
 ITEM_REFUSED = "item_refused"
 MOST_REFUSALS = 5
@@ -114,7 +116,10 @@ def _push_singly(
     is_lane = len(refused) == len(visits)
     with outside.db.write(project=project_of(outside, lane_id)) as session:
         state = VisitState.QUEUED if is_lane else VisitState.REFUSED
-        store.set_visits(session, [visit.id for visit in refused], state=state, push_started_at=None)
+        ids = [visit.id for visit in refused]
+        store.set_visits(
+            session, ids, only_in=[VisitState.PUSHING], state=state, push_started_at=None
+        )
         lane = store.find_lane(session, lane_id)
         for visit in refused:
             _count_refusal(outside, session, lane, visit.id, str(problem))
@@ -191,6 +196,12 @@ def settle_doubts(outside: Outside, lane_id: int) -> None:
             heal_incident(session, ANSWER_LOST, f"lane:{lane_id}", how, now=outside.now())
 
 
+def may_be_doubled(outside: Outside, session: Session, lane_id: int) -> bool:
+    """Whether a push to the lane was in doubt a while ago: a second copy of its tasks may still appear."""
+    since = outside.now() - LONGEST_PUSH
+    return was_open(session, ANSWER_LOST, f"lane:{lane_id}", since=since)
+
+
 def _doubt(outside: Outside, session: Session, lane_id: int, what: str) -> None:
     """Say that nobody knows what became of a push; the lane is asked before anything is sent again."""
     lane = store.find_lane(session, lane_id)
@@ -214,7 +225,9 @@ def _settle(outside: Outside, lane_id: int, visits: list[VisitRow], there: dict[
             # People may have answered them before they were known to be ours: all is looked at again.
             store.find_lane(session, lane_id).read_up_to = None
         lost = [visit.id for visit in visits if visit.id not in found]
-        store.set_visits(session, lost, state=VisitState.QUEUED, push_started_at=None)
+        store.set_visits(
+            session, lost, only_in=[VisitState.PUSHING], state=VisitState.QUEUED, push_started_at=None
+        )
 
 
 def _arrived(outside: Outside, session: Session, task_ids: dict[int, int]) -> None:

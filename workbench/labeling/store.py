@@ -135,7 +135,12 @@ def items_without_visit(session: Session, project_id: int, limit: int) -> list[t
         .where(
             ItemRow.project_id == project_id,
             ItemRow.state == ItemState.QUEUED,
-            ~exists().where(VisitRow.item_id == ItemRow.id, VisitRow.round == ItemRow.round),
+            # Answers that were adopted after a restore stand in a visit that no decision asked for.
+            ~exists().where(
+                VisitRow.item_id == ItemRow.id,
+                VisitRow.round == ItemRow.round,
+                VisitRow.decision_id.is_not(None),
+            ),
         )
         .order_by(ItemRow.id)
         .limit(limit)
@@ -173,12 +178,18 @@ def visits_in(session: Session, lane_id: int, state: VisitState, limit: int | No
     )
 
 
-def set_visits(session: Session, visit_ids: Sequence[int], **values: Any) -> None:
-    """Set columns of visits."""
+def set_visits(
+    session: Session, visit_ids: Sequence[int], *, only_in: Sequence[VisitState] = (), **values: Any
+) -> None:
+    """Set columns of visits; with `only_in` of those alone that still are in these states.
+
+    What was read before a server was asked may have been recalled, withdrawn or erased meanwhile.
+    """
+    states = (VisitRow.state.in_(only_in),) if only_in else ()
     for start in range(0, len(visit_ids), 500):
         session.execute(
             update(VisitRow)
-            .where(VisitRow.id.in_(visit_ids[start : start + 500]))
+            .where(VisitRow.id.in_(visit_ids[start : start + 500]), *states)
             .values(**values)
             .execution_options(synchronize_session=False)
         )

@@ -85,6 +85,8 @@ def _tell_server(outside: Outside, lane_id: int, state: str, problem: str) -> No
     now = outside.now()
     about = f"server:{server.id}"
     with outside.db.write() as session:
+        if find_server(session, server.id).state == FROZEN:
+            return  # By another lane, meanwhile.
         mark_server(session, server.id, state, problem, now)
         if state == "ready":
             heal_incident(session, SERVER_UNREACHABLE, about, "it answers again", now=now)

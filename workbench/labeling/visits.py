@@ -94,6 +94,7 @@ def send_again(session: Session, visits: list[VisitRow], reason: str, now: datet
     store.set_visits(
         session,
         [visit.id for visit in visits],
+        only_in=OPEN_IN_LANE,
         state=VisitState.QUEUED,
         ls_task_id=None,
         ls_updated_at=None,

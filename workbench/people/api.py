@@ -8,10 +8,12 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, SecretStr
+from sqlalchemy.orm import Session
 
 from workbench.auth.access import Caller, require
 from workbench.auth.domain import Permission, Role
 from workbench.people import invitations, service, store
+from workbench.people.tables import PoolRow
 from workbench.people.views import people_of
 from workbench.web.current import Out, RowId
 
@@ -119,7 +121,7 @@ def invite(
     """Invites somebody."""
     here = caller.here
     with outside.db.write() as session:
-        pool_id = store.pool_with_key(session, given.pool).id if given.pool else None
+        pool_id = _pool(session, caller, given.pool).id if given.pool else None
         if pool_id is None and given.role == Role.ANNOTATOR:
             pool_id = service.ensure_default_pool(session, here.id, here.title, here.key).id
         made = invitations.invite_person(
@@ -136,6 +138,10 @@ def invite(
         )
     address = outside.settings.public_url or str(request.base_url)
     return InvitationLink(email=made.email, link=made.link(address.rstrip("/")))
+
+
+def _pool(session: Session, caller: Caller, key: str) -> PoolRow:
+    return store.check_reach(session, store.pool_with_key(session, key), caller.here.id, caller.projects)
 
 
 @router.get("/projects/{key}/prices")
@@ -162,7 +168,7 @@ def set_price(outside: Out, given: NewPrice, caller: Caller = require(Permission
     """Sets a price; the one before ends where it begins."""
     here = caller.here
     with outside.db.write() as session:
-        pool = store.pool_with_key(session, given.pool)
+        pool = _pool(session, caller, given.pool)
         card = service.set_price(
             session,
             project_id=here.id,

@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
+from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from integrations.errors import IntegrationError
@@ -17,6 +18,7 @@ from workbench.auth.entering import enter
 from workbench.errors import InvalidInput, NotFound, WorkbenchError
 from workbench.outside import Outside
 from workbench.people import invitations, service, store
+from workbench.people.tables import PoolRow
 from workbench.people.views import people_of
 from workbench.web.current import Out, RowId
 from workbench.web.errors import status_of
@@ -78,6 +80,8 @@ def invite(
             if pool_id is None and role == Role.ANNOTATOR:
                 here = caller.here
                 pool_id = service.ensure_default_pool(session, here.id, here.title, here.key).id
+            elif pool_id is not None:
+                pool_id = _pool(session, caller, pool).id
             made = invitations.invite_person(
                 session,
                 outside,
@@ -98,9 +102,14 @@ def invite(
 
 
 def _pool_id(given: str) -> int | None:
-    if given and not given.isdigit():
+    if given and not (given.isascii() and given.isdigit() and len(given) < 19):  # noqa: PLR2004 - the column holds 63 bits
         raise InvalidInput("choose a pool from the list")
     return int(given) if given else None
+
+
+def _pool(session: Session, caller: Caller, given: str) -> PoolRow:
+    pool = store.find_pool(session, _pool_id(given) or 0)
+    return store.check_reach(session, pool, caller.here.id, caller.projects)
 
 
 @router.post("/projects/{key}/people/members")
@@ -114,7 +123,7 @@ def add_member(
     """A person who is known already works in a pool from now on."""
     with outside.db.write() as session:
         found = store.find_person(session, person)
-        wanted = store.find_pool(session, _pool_id(pool) or 0)
+        wanted = _pool(session, caller, pool)
         service.add_to_pool(session, outside, wanted.id, found.id, by=caller.email)
     return redirect(
         request, f"/projects/{caller.here.key}/people", notice=f"{found.name} works in {wanted.name} now."
@@ -132,7 +141,7 @@ def remove_member(
     """A person no longer works in a pool."""
     with outside.db.write() as session:
         found = store.find_person(session, person)
-        service.remove_from_pool(session, outside, _pool_id(pool) or 0, found.id, by=caller.email)
+        service.remove_from_pool(session, outside, _pool(session, caller, pool).id, found.id, by=caller.email)
     return redirect(
         request,
         f"/projects/{caller.here.key}/people",
@@ -159,7 +168,7 @@ def set_price(
             service.set_price(
                 session,
                 project_id=here.id,
-                pool=store.find_pool(session, _pool_id(pool) or 0),
+                pool=_pool(session, caller, pool),
                 unit=unit,
                 price=amount,
                 currency=currency.strip().upper(),

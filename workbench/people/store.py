@@ -64,6 +64,22 @@ def pools_of_project(session: Session, project_id: int) -> list[PoolRow]:
     return sorted(rows, key=lambda pool: pool.id != project.pool_id)
 
 
+def check_reach(
+    session: Session, pool: PoolRow, project_id: int, projects: Collection[int] | None
+) -> PoolRow:
+    """The pool, if somebody may use it in this project.
+
+    Who has a role in some projects alone (`projects`; None: in all) uses the pools of the project alone: with
+    those of others they would get at others' items.
+
+    Raises:
+        NotFound: It is not theirs to use.
+    """
+    if projects is not None and pool.id not in {one.id for one in pools_of_project(session, project_id)}:
+        raise NotFound("there is no such pool in this project, or it is not yours to use")
+    return pool
+
+
 def members_of(session: Session, pool_id: int) -> list[PersonRow]:
     """Active persons who work in a pool now, by name."""
     return list(

@@ -8,14 +8,16 @@ from fastapi import APIRouter, Body
 
 from workbench.auth.access import Caller, require
 from workbench.auth.domain import Permission
+from workbench.errors import NotAllowed
 from workbench.projects.domain import ProjectState
 from workbench.projects.reading import read_document
 from workbench.projects.service import specification_of
 from workbench.projects.specification import json_schema
 from workbench.projects.store import find_project
 from workbench.setup.cards import ProjectCard, project_cards
+from workbench.setup.consequences import touches_money
 from workbench.setup.planning import of_project, plan_project
-from workbench.setup.service import apply_document, set_project_state, set_up_project
+from workbench.setup.service import apply_document, check_reach, set_project_state, set_up_project
 from workbench.web.current import Out
 
 router = APIRouter()
@@ -68,6 +70,10 @@ def apply(
 
     With `plan`, the digest of a plan, only if nothing changed since that plan was made (else 409).
     """
+    wanted = of_project(document, caller.here.key)
+    check_reach(outside, wanted, caller.projects)
+    if not caller.may(Permission.RATES_EDIT) and touches_money(plan_project(outside, wanted).changes):
+        raise NotAllowed("the document changes prices or the budget, which your role may not; ask a manager")
     return apply_document(outside, caller.here.key, document, caller.email, plan=plan).value()
 
 
@@ -76,7 +82,9 @@ def plan(
     outside: Out, document: Document, caller: Caller = require(Permission.PROJECTS_EDIT)
 ) -> dict[str, Any]:
     """What applying this document would do."""
-    return plan_project(outside, of_project(document, caller.here.key)).value()
+    wanted = of_project(document, caller.here.key)
+    check_reach(outside, wanted, caller.projects)
+    return plan_project(outside, wanted).value()
 
 
 @router.put("/api/v1/projects/{key}/state")

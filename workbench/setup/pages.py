@@ -27,7 +27,7 @@ from workbench.setup.consequences import touches_money
 from workbench.setup.creation import FormRefused, create_from_form
 from workbench.setup.form import NEW_SERVER, NewProject, errors_by_field, quoted, threshold_words
 from workbench.setup.planning import Plan, of_project, plan_project, plan_rows
-from workbench.setup.service import change_settings, set_project_state, set_up_project
+from workbench.setup.service import change_settings, check_reach, set_project_state, set_up_project
 from workbench.web.current import Out
 from workbench.web.render import page, redirect
 
@@ -197,7 +197,9 @@ def download(outside: Out, caller: Caller = require(Permission.PROJECTS_READ)) -
 
 def _planned(outside: Outside, caller: Caller, text: str) -> Plan:
     """The plan of a document, if the caller may change all that it changes."""
-    made = plan_project(outside, of_project(read_text(text).document(), caller.here.key))
+    wanted = of_project(read_text(text).document(), caller.here.key)
+    check_reach(outside, wanted, caller.projects)
+    made = plan_project(outside, wanted)
     if touches_money(made.changes) and not caller.may(Permission.RATES_EDIT):
         raise NotAllowed("the document changes prices or the budget, which your role may not; ask a manager")
     return made

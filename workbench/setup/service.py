@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 from workbench.activity.store import record
 from workbench.decisions.service import new_policy
 from workbench.decisions.store import active_policy
-from workbench.errors import InvalidInput, Stale
+from workbench.errors import InvalidInput, NotFound, Stale
 from workbench.model_versions.store import versions_of
 from workbench.outside import Outside
+from workbench.people.store import pool_ids, pools_of_project
 from workbench.people.tables import PoolRow
 from workbench.projects.domain import Change, ProjectState, plan_digest
 from workbench.projects.kept import kept_parts
@@ -162,6 +163,28 @@ def set_project_state(outside: Outside, key: str, state: ProjectState, by: str =
                 after={"state": project.state},
             )
         return project.state
+
+
+def check_reach(
+    outside: Outside, specification: ProjectSpecification, projects: Collection[int] | None
+) -> None:
+    """Nothing, if somebody may use every pool that a document names.
+
+    Who has a role in some projects alone (`projects`; None: in all) names new pools and the project's own:
+    with those of others they would get at others' items.
+
+    Raises:
+        NotFound: The document names another.
+    """
+    if projects is None:
+        return
+    with outside.db.read() as session:
+        project = find_project(session, specification.id)
+        here = {pool.key for pool in pools_of_project(session, project.id)}
+        here |= {pool.key for pool in pools_of(specification_of(project))}
+        foreign = {pool.key for pool in pools_of(specification)} & set(pool_ids(session)) - here
+    if foreign:
+        raise NotFound(f"the pool `{min(foreign)}` is not yours to use; take another id, or ask an admin")
 
 
 def digest_of(project: ProjectRow | None, specification: ProjectSpecification) -> str:

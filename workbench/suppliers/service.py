@@ -260,7 +260,7 @@ def invite_own(outside: Outside, supplier_id: int, *, email: str, name: str, poo
     told never depends on whom others know.
 
     Raises:
-        InvalidInput: Not an address of the supplier's domains.
+        InvalidInput: Not an address of the supplier's domains, or somebody whose work was ended.
         NotFound: The supplier has no such pool.
     """
     email = checked_email(email)
@@ -271,6 +271,11 @@ def invite_own(outside: Outside, supplier_id: int, *, email: str, name: str, poo
         supplier = session.get_one(SupplierRow, supplier_id)
         if email.rpartition("@")[2] not in (supplier.email_domains or []):
             raise InvalidInput(_not_yours(supplier))
+        known = session.scalar(select(PersonRow).where(PersonRow.email == email))
+        if known is not None and known.supplier_id == supplier_id and not known.active:
+            raise InvalidInput(
+                "their work was ended by a project manager; ask them to let this person in again"
+            )
         try:
             return invite_person(
                 session,

@@ -14,6 +14,7 @@ from typing import Any
 
 from workbench.db import migrate
 from workbench.errors import InvalidInput, WorkbenchError
+from workbench.processes import Lock
 from workbench.settings import Settings
 from workbench.upkeep import copying
 from workbench.upkeep.domain import Kept, superseded
@@ -75,11 +76,14 @@ def make_backup(
     Raises:
         Unavailable: A database could not be copied.
         InvalidInput: The folder cannot be written, or the disk is full.
+        Conflict: Another back-up is being made.
     """
     name = f"{_PREFIX}{now.strftime(_STAMP)}"
     target, partial = folder / name, folder / f"{name}{_PARTIAL}"
     if target.exists():
         raise InvalidInput(f"there is a back-up {target} already; wait a second and try again")
+    # Two at once would take each other's beginnings for what was left behind.
+    lock = Lock(settings.data_dir / "backup.lock", "a back-up")
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         # What an earlier try left behind, when it was killed.
@@ -92,7 +96,7 @@ def make_backup(
             source = settings.data_dir / kind
             if source.is_dir():
                 tell(kind)
-                shutil.copytree(source, partial / "files" / kind, symlinks=True)
+                _copy_files(source, partial / "files" / kind)
         tell("checksums")
         manifest = {
             "form": _FORM,
@@ -117,6 +121,8 @@ def make_backup(
     except WorkbenchError:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+    finally:
+        lock.release()
     return read_backup(target)
 
 
@@ -190,6 +196,16 @@ def is_overdue(folder: Path, now: datetime, within: timedelta) -> bool:
 
 def _files(folder: Path) -> Iterator[Path]:
     yield from sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def _copy_files(source: Path, target: Path) -> None:
+    """Copy a folder; what was renamed or removed meanwhile is not missed: the databases' copies are older."""
+    try:
+        shutil.copytree(source, target, symlinks=True)
+    except shutil.Error as problem:
+        whys = [why for path, _, why in problem.args[0] if os.path.lexists(path)]
+        if whys:
+            raise OSError(None, str(whys[0])) from None
 
 
 def _described(path: Path) -> dict[str, Any]:

@@ -6,15 +6,38 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy.engine import URL, make_url
 
+from workbench.db.engines import SCHEMA
+from workbench.db.tenancy import ROLE
 from workbench.errors import InvalidInput, Unavailable
 from workbench.settings import Settings
 
 ENGINE, APPLICATION, DUMP = "engine.sqlite3", "workbench.sqlite3", "database.dump"
+
+# Roles belong to a whole server and are in no dump: a new server lacks the suppliers'.
+_ROLE = f"""
+DO $$ BEGIN CREATE ROLE {ROLE} NOLOGIN NOINHERIT; GRANT {ROLE} TO CURRENT_USER;
+EXCEPTION WHEN duplicate_object OR insufficient_privilege THEN NULL; END $$;
+"""
+# Whatever release's tables are there: one that is newer than the dump has some that the dump does not name.
+_EMPTY = f"""
+BEGIN;
+DROP SCHEMA IF EXISTS {SCHEMA} CASCADE;
+DO $$ DECLARE statement text; BEGIN
+FOR statement IN
+  SELECT format('DROP TABLE IF EXISTS %s CASCADE', oid::regclass) FROM pg_class
+    WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace
+    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = pg_class.oid AND d.deptype = 'e')
+  UNION ALL SELECT format('DROP ROUTINE %s CASCADE', oid::regprocedure) FROM pg_proc
+    WHERE pronamespace = 'public'::regnamespace
+    AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = pg_proc.oid AND d.deptype = 'e')
+LOOP EXECUTE statement; END LOOP; END $$;
+"""
 
 
 def is_sqlite(settings: Settings) -> bool:
@@ -74,7 +97,7 @@ def put_back(settings: Settings, folder: Path, names: list[str]) -> None:
                 "this back-up holds SQLite files, the installation's database is PostgreSQL; restore it into "
                 "a data folder without WORKBENCH_DATABASE_URL"
             )
-        _pg_restore(settings.database_url, folder / DUMP)
+        _pg_restore(settings.database_url, folder / DUMP, settings.data_dir)
         return
     if APPLICATION not in names:
         raise InvalidInput(
@@ -102,10 +125,17 @@ def _pg_dump(url: str, target: Path) -> None:
     _run(command, environment, "PostgreSQL could not be dumped")
 
 
-def _pg_restore(url: str, source: Path) -> None:
+def _pg_restore(url: str, source: Path, scratch: Path) -> None:
     address, environment = _address(url)
-    command = ["pg_restore", "--clean", "--if-exists", "--no-owner", "--single-transaction"]
-    _run([*command, "--dbname", address, str(source)], environment, "the dump could not be restored")
+    what = "the dump could not be restored, nothing was changed"
+    psql = ["psql", "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--dbname", address]
+    with tempfile.TemporaryDirectory(dir=scratch, prefix=".restore-") as folder:
+        script = Path(folder) / "script.sql"
+        _run(["pg_restore", "--no-owner", "--file", str(script), str(source)], {}, "the dump cannot be read")
+        _run([*psql, "--command", _ROLE], environment, what)
+        # All in one transaction: whatever goes wrong, what is there stays.
+        done = ["--command", _EMPTY, "--file", str(script), "--command", "COMMIT"]
+        _run([*psql, *done], environment, what)
 
 
 def _address(url: str) -> tuple[str, dict[str, str]]:
@@ -134,5 +164,7 @@ def _run(command: list[str], environment: dict[str, str], what: str) -> str:
     )
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
+        # What follows the error itself are the words of a statement.
+        lines = [line for line in lines if "error:" in line.lower()] or lines
         raise Unavailable(f"{what}: {lines[-1] if lines else f'exit status {done.returncode}'}")
     return done.stdout

@@ -59,7 +59,8 @@ def restore(settings: Settings, backup: Backup, *, now: datetime, by: str, repla
         raise InvalidInput(f"this back-up is damaged, nothing was changed: {'; '.join(problems[:5])}")
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with ExitStack() as held:
-        for name, what in (("serve.lock", "`workbench serve`"), ("worker.lock", "a worker")):
+        workers = {path.name: "a worker" for path in settings.data_dir.glob("worker-*.lock")}
+        for name, what in {"serve.lock": "`workbench serve`", "worker.lock": "a worker", **workers}.items():
             held.callback(Lock(settings.data_dir / name, what).release)
         if _is_in_use(settings) and not replace:
             raise Conflict(

@@ -36,8 +36,8 @@ NO_EVENT = {
     "POST /api/v1/projects/{key}/plan": "shows, changes nothing",
     "POST /projects/{key}/import": "keeps a file until an import starts from it",
 }
-TOLD_IN_THEIR_OWN_TESTS = ("/account", "/users", "/sign-in", "/sign-out", "/reset/", "/api/v1/tokens", "/api/v1/sessions", "/supplier", "/api/v1/supplier", "/webhooks", "/servers/{server_id}/webhook", "/api/v1/servers/{server_id}/webhook")  # fmt: skip
-"""Signing in, suppliers and webhooks: walked where they are made."""
+TOLD_IN_THEIR_OWN_TESTS = ("/account", "/users", "/sign-in", "/sign-out", "/reset/", "/api/v1/tokens", "/api/v1/sessions", "/supplier", "/api/v1/supplier", "/webhooks", "/servers/{server_id}/webhook", "/api/v1/servers/{server_id}/webhook", "/servers/{server_id}/epochs", "/api/v1/servers/{server_id}/epochs", "/servers/{server_id}/dead-letters", "/projects/{key}/items/recall", "/api/v1/projects/{key}/items/recall")  # fmt: skip
+"""Signing in, suppliers, webhooks, epochs and recall: walked where they are made."""
 
 
 class Server:

@@ -38,6 +38,7 @@ class Site:
         if not url:
             all_tables().create_all(self.outside.db.writer)
         with self.outside.db.write() as session:
+            session.execute(text("DROP TABLE IF EXISTS effects"))
             session.execute(text("CREATE TABLE effects (job TEXT, n INTEGER, PRIMARY KEY (job, n))"))
         self.process: subprocess.Popen[str] | None = None
 

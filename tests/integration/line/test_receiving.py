@@ -203,8 +203,8 @@ def test_the_first_answer_deleted_lets_the_next_in(outside):
 )
 def test_what_cannot_be_used_is_kept_unpaid_and_asked_again(outside, odd, reason):
     world = shown(outside)
-    label = odd.pop("label", "Positive")
-    world.server.answer(only_task(world), 1, label, **odd)
+    odd = {"label": "Positive", **odd}
+    world.server.answer(only_task(world), 1, odd.pop("label"), **odd)
     world.sync()
     assert told(world) == [("not_counted", reason)]
     assert ledger(world) == []

@@ -67,7 +67,9 @@ def test_every_setting_and_command_is_real(path: Path):
     settings = {f"WORKBENCH_{name.upper()}" for name in Settings.model_fields}
     assert set(re.findall(r"WORKBENCH_[A-Z_]+", text)) - settings - {"WORKBENCH_DEBUG"} == set()
     commands = get_command(app).commands  # type: ignore[attr-defined]
-    called = re.findall(r"bin/workbench ([a-z]+)|\"workbench\", \"([a-z]+)\"|^workbench ([a-z]+)", text, re.M)
+    called = re.findall(
+        r"bin/workbench ([a-z]+)|\"workbench\", \"([a-z]+)\"|^workbench ([a-z]+)", text, re.MULTILINE
+    )
     assert {name for names in called for name in names if name} - set(commands) == set()
 
 

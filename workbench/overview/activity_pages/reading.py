@@ -20,6 +20,7 @@ from workbench.projects.tables import ProjectRow
 
 PAGE = 50
 _LONGEST = 200
+_LONGEST_NUMBER = 19
 _MOVES = frozenset({MOVED, IMPORTED})
 
 
@@ -77,13 +78,13 @@ def filter_of(query: Mapping[str, str], *, zone: str = "UTC") -> EventFilter:
     for name, text in texts.items():
         if len(text) > _LONGEST:
             raise InvalidInput(f"{name} is longer than {_LONGEST} characters")
-    until = _day(query.get("until", ""), zone)
+    until = _day(query.get("until", ""), zone, days=1)
     return EventFilter(
         actor=texts["actor"],
         verb=texts["verb"],
         about=texts["about"],
         since=_day(query.get("since", ""), zone),
-        until=None if until is None else until + timedelta(days=1),
+        until=until,
         people=query.get("people", "") != "",
     )
 
@@ -97,16 +98,17 @@ def place_of(query: Mapping[str, str]) -> int | None:
     given = query.get("before", "")
     if not given:
         return None
-    if not given.isdecimal() or int(given) >= 2**63:
+    if not given.isdecimal() or len(given) > _LONGEST_NUMBER or int(given) >= 2**63:
         raise InvalidInput("the list cannot begin there; open it anew")
     return int(given)
 
 
-def _day(given: str, zone: str) -> datetime | None:
+def _day(given: str, zone: str, *, days: int = 0) -> datetime | None:
     if not given.strip():
         return None
     try:
-        return datetime.combine(date.fromisoformat(given.strip()), time(), ZoneInfo(zone)).astimezone(UTC)
+        day = date.fromisoformat(given.strip()) + timedelta(days=days)
+        return datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise InvalidInput("give days as year-month-day, such as 2026-03-31") from None
 

@@ -13,12 +13,11 @@ from starlette.responses import Response
 from workbench.auth.access import Caller, require
 from workbench.auth.domain import Permission
 from workbench.errors import InvalidInput, NotAllowed
-from workbench.labeling.recalling import MOST_AT_ONCE, Route, recall_many, words_of
+from workbench.labeling.recalling import MOST_AT_ONCE, WITH_PEOPLE, Route, recall_many, words_of
 from workbench.overview.charts import kind_words
 from workbench.overview.item_pages.history import item_history, record_opening
 from workbench.overview.item_pages.search import (
     SEARCHED,
-    WITH_PEOPLE,
     Disagreement,
     ItemFilter,
     Sort,
@@ -208,6 +207,6 @@ def targets_of(session: Session, caller: Caller) -> list[tuple[str, str]]:
         return []
     pools = pools_of_project(session, caller.here.id)
     return [
-        (DECISION, "Back to the routing policy, which decides again"),
+        (DECISION, "Back to the routing policy"),
         *((pool.key, f"To the pool {pool.name}") for pool in pools),
     ]

@@ -14,6 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 from workbench.errors import InvalidInput
 from workbench.items.domain import ItemState
 from workbench.items.tables import ItemPartRow, ItemRow
+from workbench.labeling.recalling import WITH_PEOPLE
 from workbench.labeling.tables import AnnotationRow
 from workbench.labels.tables import LabelRow
 from workbench.people.tables import PersonRow
@@ -25,7 +26,6 @@ HARMLESS = frozenset({"", "none", "no", "low"})
 """Sensitivities whose items are shown to everybody who may read items."""
 SEARCHED = 100_000
 """Text search looks through no more than this many of the newest items."""
-WITH_PEOPLE = (ItemState.QUEUED, ItemState.IN_LABELING)
 _LONGEST_SEARCH = 200
 _LONGEST_ID = 18
 _NO_SUCH_PAGE = "this page of the list does not exist; go back to the first page"
