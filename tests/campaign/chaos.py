@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -40,7 +41,7 @@ Trial = Callable[[int], tuple[int, int, str]]
 
 
 @contextmanager
-def simulation(options: argparse.Namespace) -> Iterator[Trial]:
+def _lives(options: argparse.Namespace, *, is_wide: bool) -> Iterator[Trial]:
     from tests.campaign.simulation import run
     from tests.campaign.template import IN_MEMORY, Template
 
@@ -48,13 +49,55 @@ def simulation(options: argparse.Namespace) -> Iterator[Trial]:
         template = Template(Path(folder) / "template")
 
         def trial(seed: int) -> tuple[int, int, str]:
-            outcome = run(template, seed)
+            outcome = run(template, seed, is_wide=is_wide)
             if options.story:
                 print("\n".join(outcome.story))
             return 1, int(not outcome.is_good), "" if outcome.is_good else outcome.told()
 
         yield trial
         template.close()
+
+
+def simulation(options: argparse.Namespace) -> AbstractContextManager[Trial]:
+    return _lives(options, is_wide=False)
+
+
+def wide(options: argparse.Namespace) -> AbstractContextManager[Trial]:
+    return _lives(options, is_wide=True)
+
+
+@contextmanager
+def cut(options: argparse.Namespace) -> Iterator[Trial]:
+    """Lives on PostgreSQL whose connections end now and then, in and between transactions."""
+    from tests.campaign.simulation import run
+    from tests.campaign.template import Template
+    from tests.postgresql_server import TEMPLATE, running_server
+    from workbench.db import migrate
+    from workbench.settings import load_settings
+
+    ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'test%'"
+    for server in running_server():
+        server.run(f"CREATE DATABASE {TEMPLATE}")
+        migrate.upgrade(load_settings(data_dir=server.folder / "none", database_url=server.url(TEMPLATE)))
+        with tempfile.TemporaryDirectory() as folder:
+            template = Template(Path(folder) / "template", server.emptied)
+
+            def trial(seed: int) -> tuple[int, int, str]:
+                outcome = run(template, seed, cut=lambda: server.run(ends) and None)  # noqa: B023
+                if options.story:
+                    print("\n".join(outcome.story))
+                return 1, int(not outcome.is_good), "" if outcome.is_good else outcome.told()
+
+            yield trial
+            template.close()
+
+
+@contextmanager
+def disk(options: argparse.Namespace) -> Iterator[Trial]:
+    """A data folder on a file system of 20 MB that fills up while an import runs; then there is room again."""
+    from tests.campaign.disk import trial
+
+    yield trial
 
 
 @contextmanager
@@ -80,23 +123,30 @@ def api(options: argparse.Namespace) -> Iterator[Trial]:
     yield trial
 
 
-@contextmanager
-def real(options: argparse.Namespace) -> Iterator[Trial]:
-    """The tests of a real Label Studio behind the fault proxy, each time anew."""
-    import subprocess
+def _tests(*files: str) -> Callable[[argparse.Namespace], AbstractContextManager[Trial]]:
+    """These tests, each time anew, in a process of their own."""
 
-    files = ["tests/end_to_end/test_label_studio_faults.py", "tests/end_to_end/test_trust.py"]
+    @contextmanager
+    def make(options: argparse.Namespace) -> Iterator[Trial]:
+        def trial(seed: int) -> tuple[int, int, str]:
+            command = [sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", *files]
+            told = subprocess.run(command, capture_output=True, text=True, check=False)
+            return 1, int(told.returncode != 0), told.stdout[-4000:]
 
-    def trial(seed: int) -> tuple[int, int, str]:
-        command = [sys.executable, "-m", "pytest", "-q", "--tb=short", *files]
-        told = subprocess.run(command, capture_output=True, text=True, check=False)
-        return 1, int(told.returncode != 0), told.stdout[-4000:]
+        yield trial
 
-    yield trial
+    return make
 
+
+real = _tests("tests/end_to_end/test_label_studio_faults.py", "tests/end_to_end/test_trust.py")
+team = _tests("tests/integration/jobs/test_workers.py", "tests/integration/db/test_away.py")
 
 KINDS = {
     "sim": (simulation, "simulated lives: server, people, process and clock misbehave at random"),
+    "wide": (wide, "the same with webhooks, restores of both sides, recalls, exports, two suppliers"),
+    "cut": (cut, "lives on PostgreSQL whose connections are terminated at random"),
+    "team": (team, "several workers on PostgreSQL: killed, stopped, cut off; the database away"),
+    "disk": (disk, "a file system that fills up during an import"),
     "kills": (kills, "SIGKILL of the real worker at named failpoints"),
     "power": (power, "power cut: legal disk states of both SQLite files"),
     "api": (api, "state machine over the HTTP API"),

@@ -286,7 +286,7 @@ def dead_letters_are_dropped_in_silence(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(hints, "report_incident", lambda *a, **k: None)
 
 
-@bug("I5", is_wide=True)
+@bug("I5", shown_by=1003, is_wide=True)
 def letters_are_believed(patch: pytest.MonkeyPatch) -> None:
     """What is said to be deleted is struck out without asking the server."""
     from sqlalchemy import update
@@ -302,7 +302,7 @@ def letters_are_believed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(hints, "_take", take)
 
 
-@bug("I4", "I5", is_wide=True)
+@bug("I4", "I5", shown_by=1018, is_wide=True)
 def a_restored_server_is_believed(patch: pytest.MonkeyPatch) -> None:
     """Nothing freezes: what the old database lacks counts as deleted."""
     for module in (receiving, sending, tending):
@@ -311,12 +311,12 @@ def a_restored_server_is_believed(patch: pytest.MonkeyPatch) -> None:
                 patch.setattr(module, name, lambda *a, **k: None)
 
 
-@bug("I3", "I4", is_wide=True)
+@bug("I3", "I4", shown_by=1019, is_wide=True)
 def a_new_epoch_sends_nothing_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(restoring, "send_again", lambda *a, **k: None)
 
 
-@bug("I4", is_wide=True)
+@bug("I4", shown_by=1009, is_wide=True)
 def what_a_restore_forgot_is_not_adopted(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(copies, "adopt_keys", lambda *a, **k: [])
 
@@ -326,7 +326,7 @@ def recalled_tasks_stay_open(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(recalling, "_take", lambda visit: None)
 
 
-@bug("I12", is_wide=True)
+@bug("I12", shown_by=1001, is_wide=True)
 def delivered_files_are_written_again(patch: pytest.MonkeyPatch) -> None:
     """A later export writes into the file of an earlier one."""
     real = exporting.finish
@@ -342,7 +342,7 @@ def delivered_files_are_written_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(exporting, "finish", finish)
 
 
-@bug("I13", is_wide=True)
+@bug("I13", shown_by=1008, is_wide=True)
 def audits_show_what_the_model_thinks(patch: pytest.MonkeyPatch) -> None:
     real = visits.store.add_visits
 
@@ -361,9 +361,9 @@ def the_projects_server_is_taken_for_everybody(patch: pytest.MonkeyPatch) -> Non
 
 @bug("I19", is_wide=True)
 def a_token_gets_into_a_message(patch: pytest.MonkeyPatch) -> None:
-    real = tending.mark_server
+    real = tending.report_incident
 
-    def mark(session: Any, server_id: int, state: str, problem: str, now: Any) -> None:
-        real(session, server_id, state, problem and f"{problem} {TOKEN.decode()}", now)
+    def report(session: Any, kind: str, about: str, sentence: str, **more: Any) -> None:
+        real(session, kind, about, f"{sentence} {TOKEN.decode()}", **more)
 
-    patch.setattr(tending, "mark_server", mark)
+    patch.setattr(tending, "report_incident", report)

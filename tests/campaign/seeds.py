@@ -14,6 +14,7 @@ WIDER: dict[int, str] = {
     120: "an item was sent to adjudication twice: its own answers were wanted again meanwhile",
     126: "a task with answers that a restore of ours had forgotten was adopted and then taken for a copy",
     153: "answers adopted after a restore of ours kept their items from being asked about again",
+    175: "a push in doubt was found under a number that a restored server had given out before",
     154: "a restored server gave an answer's number to another answer, and reading failed for ever",
 }
 """The same for wide lives."""

@@ -40,6 +40,7 @@ from workbench.prelabeling import jobs as predicting
 
 ITEMS = 8
 ACTIONS, WIDE_ACTIONS = 60, 100
+CUT_RATE = 0.04
 CHECKED = ("I1", "I2", "I3", "I4", "I5", "I8", "I9", "I10", "I15", "I16")
 WIDE = (*CHECKED, "I7", "I12", "I14", "I19")
 
@@ -101,6 +102,8 @@ class Life:
         self.batches = itertools.count(1)
         self.is_wild = True
         self.wide: Misfortunes | None = None
+        self.cut: Callable[[], None] | None = None
+        self._is_guarded = False
         server.at_call = self.meanwhile
         event.listen(outside.db.writer, "commit", self._at_commit)
         self._inside_person = False
@@ -118,7 +121,10 @@ class Life:
         event.remove(self.outside.db.writer, "commit", self._at_commit)
 
     def boundary(self) -> None:
-        """A place where the process may die."""
+        """A place where the process may die, or lose its database."""
+        if self.cut and self.is_wild and self._is_guarded and self.rng.random() < CUT_RATE:
+            self.note("connections cut")
+            self.cut()
         if self.fuse is not None:
             self.fuse -= 1
             if self.fuse <= 0:
@@ -155,6 +161,7 @@ class Life:
     def guarded(self, name: str, job: Callable[[], Any]) -> None:
         """Work that may be cut short, and that may fail for a reason that is told."""
         self.fuse = self.rng.randrange(1, 14) if self.is_wild and self.rng.random() < 0.2 else None
+        was_guarded, self._is_guarded = self._is_guarded, True
         try:
             job()
         except (Killed, StepCancelled):
@@ -165,6 +172,7 @@ class Life:
             self.note(f"{name} failed: {type(problem).__name__}")
         finally:
             self.fuse = None
+            self._is_guarded = was_guarded
 
     def bring_in(self) -> None:
         """A file: new rows, some known, some that cannot be used; perhaps the same file twice."""
@@ -348,13 +356,23 @@ class Life:
             self.outcome.violations += self.wide.judge()
 
 
-def run(template: Template, seed: int, *, is_wide: bool = False) -> Outcome:
-    """One life from one seed; a wide one has two servers, webhooks, restores, recalls and exports as well."""
+def run(
+    template: Template, seed: int, *, is_wide: bool = False, cut: Callable[[], None] | None = None
+) -> Outcome:
+    """One life from one seed; a wide one has two servers, webhooks, restores, recalls and exports as well.
+
+    Args:
+        template: What is copied for it.
+        seed: All that is drawn comes from it.
+        is_wide: Whether it is wide.
+        cut: Ends all connections to the database; called now and then.
+    """
     clock = Clock()
     server = Unruly(clock.of_server, random.Random(seed + 1))
     north = Unruly(clock.of_server, random.Random(seed + 3))
     with template.copy(clock, random.Random(seed + 2), server, north) as outside:
         life = Life(outside, clock, server, template, seed)
+        life.cut = cut
         if is_wide:
             life.widen(template, north, random.Random(seed + 4))
         try:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from workbench.activity import store
@@ -72,8 +73,8 @@ def verify_installation(
     Raises:
         InvalidInput: The anchor file cannot be read.
     """
-    anchors = [*read_anchors(outside.settings.data_dir), *expected]
     with outside.db.read() as session:
+        anchors = [*read_anchors(outside.settings.data_dir), *expected, *_seen_before(session)]
         found = verify(session, anchors, deep=deep)
     if keep:
         with outside.db.write() as session:
@@ -96,6 +97,17 @@ def verify_and_anchor(outside: Outside, why: str, *, deep: bool = False) -> Veri
     if found.broken is None and found.last is not None:
         write_anchor(outside.settings.data_dir, found.last, at=outside.now(), why=why)
     return found
+
+
+def _seen_before(session: Session) -> list[Anchor]:
+    """The end of the record at the last check that found it whole: a tail cut since then shows."""
+    row = session.scalar(
+        select(ActivityCheckRow)
+        .where(ActivityCheckRow.broken_seq.is_(None), ActivityCheckRow.last_seq > 0)
+        .order_by(ActivityCheckRow.last_seq.desc())
+        .limit(1)
+    )
+    return [Anchor(row.last_seq, row.last_hash)] if row is not None else []
 
 
 def _keep(session: Session, outside: Outside, found: Verified, *, deep: bool) -> None:

@@ -71,7 +71,7 @@ def end_present(session: Any, outside: Outside, request: Request) -> None:
 
 def keep(response: Response, outside: Outside, name: str, values: dict[str, Any]) -> None:
     """Gives the browser something to bring back within ten minutes; it can neither read nor change it."""
-    body = json.dumps(values | {"at": outside.now().isoformat()}).encode()
+    body = json.dumps(values | {"for": name, "at": outside.now().isoformat()}).encode()
     response.set_cookie(
         cookie_name(outside, name),
         outside.vault.lock(body).hex(),
@@ -96,7 +96,7 @@ def kept(request: Request, outside: Outside, name: str) -> dict[str, Any]:
         age = outside.now() - datetime.fromisoformat(values["at"])
     except (ValueError, Unavailable, KeyError, TypeError):
         raise late from None
-    if not timedelta() <= age <= _HOLDS:
+    if values.get("for") != name or not timedelta() <= age <= _HOLDS:
         raise late
     return values
 

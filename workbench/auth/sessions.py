@@ -72,7 +72,7 @@ def begin(
         about=f"user:{user_id}",
         after={
             "how": arrival.how,
-            "browser": browser_name(arrival.browser),
+            "browser": browser_name(arrival.browser[:200]),
             "second_factor": arrival.strong,
             "failed_before": failed_before,
         },

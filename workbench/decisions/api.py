@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StrictBool
 
 from routing.errors import PolicyInvalid
 from routing.policy import parse_policy
@@ -28,7 +28,7 @@ class PolicyGiven(BaseModel):
 
     document: dict[str, Any]
     note: str = ""
-    activate: bool = False
+    activate: StrictBool = False
 
 
 def _policy_json(row: Any) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StrictBool
 from starlette.responses import Response
 
 from workbench.auth.access import Caller, require
@@ -26,7 +26,7 @@ class ExportWanted(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     format: Format = Format.JSONL
-    mark_delivered: bool = False
+    mark_delivered: StrictBool = False
 
 
 @router.post("/api/v1/projects/{key}/exports", status_code=202)

@@ -178,6 +178,8 @@ def _kept(session: Session, lane_id: int, task_ids: Sequence[int]) -> dict[int, 
             VisitRow.lane_id == lane_id,
             AnnotationRow.ls_task_id.in_(task_ids),
             AnnotationRow.epoch == VisitRow.epoch,
+            # In a new epoch the number may be another task's.
+            AnnotationRow.ls_task_id == VisitRow.ls_task_id,
         )
     )
     for row in rows:

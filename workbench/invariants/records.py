@@ -15,8 +15,9 @@ from sqlalchemy import MetaData, String, Table, cast, create_engine, func, inspe
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from workbench.activity.domain import ChainCheck
-from workbench.activity.store import links
+from workbench.activity.anchors import read_anchors
+from workbench.activity.domain import Anchor, ChainCheck
+from workbench.activity.store import last_link, links
 from workbench.activity.tables import EventRow
 from workbench.db.urls import database_address
 from workbench.deliveries.domain import DeliveryState
@@ -123,17 +124,30 @@ def apart(session: Session, outside: Outside) -> Found:  # noqa: ARG001
     return seen.found()
 
 
-def chain(session: Session, outside: Outside) -> Found:  # noqa: ARG001
-    """I16: the record of who did what is whole: each event vouches for the one before it."""
-    check = ChainCheck()
+def chain(session: Session, outside: Outside) -> Found:
+    """I16: the record of who did what is whole: each event vouches for the one before it, and the anchors."""
+    check = ChainCheck(_anchors_in(session, outside))
     seen = Collected()
     for link in links(session):
         seen.checked += 1
         broken = check.take(link)
         if broken is not None:
-            seen.add(f"activity:{broken.seq}", broken.kind, broken.sentence, broken.remedy)
             break
+    else:
+        broken = check.end()
+    if broken is not None:
+        seen.add(f"activity:{broken.seq}", broken.kind, broken.sentence, broken.remedy)
     return seen.found()
+
+
+def _anchors_in(session: Session, outside: Outside) -> list[Anchor]:
+    """The anchors, without those of events that were written after this session's moment."""
+    here = last_link(session)
+    anchors = read_anchors(outside.settings.data_dir)
+    with outside.db.read() as later:
+        now = last_link(later)
+    newest = now.seq if now is not None else 0
+    return [one for one in anchors if not (here.seq if here else 0) < one.seq <= newest]
 
 
 def jobs(session: Session, outside: Outside) -> Found:

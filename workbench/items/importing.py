@@ -44,6 +44,8 @@ _ID_CHARACTERS = 200
 _SHORT_CHARACTERS = 20
 _SHOWN_CHARACTERS = 2000
 _ROW_CHARACTERS = 8_000_000
+_CHUNK_BYTES = 32_000_000
+"""A chunk ends after so many bytes, however few rows they are."""
 _LOOK_ROWS = 5000
 
 
@@ -217,7 +219,7 @@ def _read_chunk(path: Path, offset: int, n: int) -> tuple[list[Row], int]:
     rows: list[Row] = []
     with path.open("rb") as file:
         file.seek(offset)
-        while len(rows) < n and (line := file.readline()):
+        while len(rows) < n and file.tell() - offset < _CHUNK_BYTES and (line := file.readline()):
             rows.append(Row(*json.loads(line)))
         return rows, file.tell()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool
 
 from workbench.auth.access import Caller, require
 from workbench.auth.domain import Permission
@@ -14,6 +14,7 @@ from workbench.items.domain import Stage
 from workbench.labeling.keeping import lanes_want_new_secret
 from workbench.labeling.recalling import MOST_AT_ONCE, Route, recall_many
 from workbench.labeling.restoring import resolve_restore
+from workbench.people.store import check_reach, pool_with_key
 from workbench.web.current import Out, RowId
 
 router = APIRouter(prefix="/api/v1")
@@ -26,7 +27,7 @@ class RecallIn(BaseModel, extra="forbid"):
     ids: Annotated[list[Key], Field(min_length=1, max_length=MOST_AT_ONCE)]
     pool: Annotated[str, Field(max_length=64)] = ""
     stage: Stage = Stage.LABEL
-    to_decision: bool = False
+    to_decision: StrictBool = False
     reason: Annotated[str, Field(max_length=300)] = ""
 
 
@@ -48,6 +49,9 @@ class EpochOut(BaseModel):
 @router.post("/projects/{key}/items/recall")
 def recall_items(outside: Out, given: RecallIn, caller: Caller = require(Permission.ITEMS_EDIT)) -> RecallOut:
     """Take items back from people; answers that came or still come are kept."""
+    if given.pool:
+        with outside.db.read() as session:
+            check_reach(session, pool_with_key(session, given.pool), caller.here.id, caller.projects)
     route = Route(given.pool, given.stage, given.to_decision)
     done = recall_many(outside, caller.here.id, given.ids, route=route, by=caller.email, reason=given.reason)
     return RecallOut(recalled=done.recalled, busy=done.busy, left=done.left)

@@ -11,6 +11,8 @@ from workbench.labeling.tending import all_well, tend
 from workbench.labeling.visits import make_visits
 
 SYNC = "sync"
+MOST_READS = 200
+"""Readings of one lane in a round: a server that always has more must not keep the others waiting."""
 
 
 def run(job: JobRun, arguments: dict[str, Any]) -> Json:
@@ -56,8 +58,9 @@ class _Round:
         if "hints" in lane["wants"]:
             self.tend("hints", lane)
         if "read" in lane["wants"] and not self.only_hinted:
-            while self.tend("read", lane).get("more"):
-                pass
+            for _ in range(MOST_READS):
+                if not self.tend("read", lane).get("more"):
+                    break
         if "reopen" in self.job.step(wants_of, lane["id"]):
             self.tend("reopen", lane)
         if "compare" in lane["wants"]:

@@ -16,6 +16,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from integrations.label_studio.interface import HighIds, LabelStudio, TaskAnswers
+from workbench.db.upsert import insert_new
 from workbench.incidents.store import report_incident
 from workbench.labeling import store
 from workbench.labeling.domain import LaneState
@@ -52,20 +53,22 @@ class Marks:
 
 def life_of(outside: Outside, session: Session, server: ServerRow) -> ServerLifeRow:
     """The server's present epoch, begun where nothing is known of it."""
-    row = session.get(ServerLifeRow, (server.id, server.epoch))
+    key = (server.id, server.epoch)
+    # Projects share a server: each waits for the other's marks, so that none is overwritten by a lower one.
+    row = session.get(ServerLifeRow, key, with_for_update=True, populate_existing=True)
     if row is None:
-        row = ServerLifeRow(
-            server_id=server.id,
-            epoch=server.epoch,
-            high_project_id=0,
-            high_task_id=0,
-            high_annotation_id=0,
-            began_at=outside.now(),
-            reason="",
-            ended_by="",
-        )
-        session.add(row)
-        session.flush()
+        new = {
+            "server_id": server.id,
+            "epoch": server.epoch,
+            "high_project_id": 0,
+            "high_task_id": 0,
+            "high_annotation_id": 0,
+            "began_at": outside.now(),
+            "reason": "",
+            "ended_by": "",
+        }
+        insert_new(session, ServerLifeRow, [new], keys=("server_id", "epoch"))
+        row = session.get_one(ServerLifeRow, key, with_for_update=True)
     return row
 
 

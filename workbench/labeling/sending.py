@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
@@ -16,7 +17,7 @@ from workbench.items.store import move_items, states_of
 from workbench.labeling import store
 from workbench.labeling.domain import OPEN_IN_LANE, LaneState, VisitState, queue_score
 from workbench.labeling.lanes import client_of, leave_wrong_place, project_of
-from workbench.labeling.life import Marks, check_pushed, marks_of, raise_marks
+from workbench.labeling.life import Marks, Replaced, check_pushed, marks_of, raise_marks
 from workbench.labeling.tables import LaneRow, VisitRow
 from workbench.outside import Outside
 from workbench.people.belonging import check_place
@@ -71,7 +72,7 @@ def top_up(outside: Outside, lane_id: int) -> dict[str, int]:
             lane = store.find_lane(session, lane_id)
             lane.state, lane.problem = LaneState.BROKEN, str(problem)
         # The server has answered, so what it has now is what it will have: an earlier part may be there.
-        _settle(outside, lane_id, visits, client.find_tasks(ls_project_id, [v.public_id for v in visits]))
+        _settle(outside, lane_id, visits, _find(outside, client, lane, visits))
         raise
     except LabelStudioError as problem:
         # It may be at work for as long again as we waited: the wait before asking begins now.
@@ -82,6 +83,7 @@ def top_up(outside: Outside, lane_id: int) -> dict[str, int]:
             )
         raise
     check_pushed(outside, client, server.id, before, set(task_ids.values()))
+    _check_new(outside, lane_id, task_ids.values())
     with outside.db.write(project=project_of(outside, lane_id)) as session:
         raise_marks(outside, session, server, Marks(ls_project_id, max(task_ids.values())))
         _arrived(outside, session, {visit.id: task_ids[visit.public_id] for visit in visits})
@@ -111,15 +113,14 @@ def _push_singly(
             problem = found
             refused.append(visit)
             continue
+        _check_new(outside, lane_id, task_ids.values())
         with outside.db.write(project=project_of(outside, lane_id)) as session:
             _arrived(outside, session, {visit.id: task_ids[visit.public_id]})
     is_lane = len(refused) == len(visits)
     with outside.db.write(project=project_of(outside, lane_id)) as session:
         state = VisitState.QUEUED if is_lane else VisitState.REFUSED
         ids = [visit.id for visit in refused]
-        store.set_visits(
-            session, ids, only_in=[VisitState.PUSHING], state=state, push_started_at=None
-        )
+        store.set_visits(session, ids, only_in=[VisitState.PUSHING], state=state, push_started_at=None)
         lane = store.find_lane(session, lane_id)
         for visit in refused:
             _count_refusal(outside, session, lane, visit.id, str(problem))
@@ -178,7 +179,7 @@ def settle_doubts(outside: Outside, lane_id: int) -> None:
             said = f"{len(doubtful)} tasks were being sent when their sender was stopped"
             _doubt(outside, session, lane_id, said)
     client = client_of(outside, server)
-    there = client.find_tasks(lane.ls_project_id, [visit.public_id for visit in doubtful])
+    there = _find(outside, client, lane, doubtful)
     doubled = [task for tasks in there.values() for task in sorted(tasks)[1:]]
     # One that people answered stays; the next comparison finds it and keeps what they said.
     unanswered = [
@@ -200,6 +201,40 @@ def may_be_doubled(outside: Outside, session: Session, lane_id: int) -> bool:
     """Whether a push to the lane was in doubt a while ago: a second copy of its tasks may still appear."""
     since = outside.now() - LONGEST_PUSH
     return was_open(session, ANSWER_LOST, f"lane:{lane_id}", since=since)
+
+
+def _check_new(outside: Outside, lane_id: int, task_ids: Iterable[int]) -> None:
+    """Nothing, if none of these new tasks has the number of another.
+
+    Raises:
+        Replaced: One has.
+    """
+    with outside.db.read() as session:
+        held = store.visits_by_task(session, lane_id, list(task_ids))
+    if held:
+        raise Replaced(f"a new task got number {min(held)}, which was given out before")
+
+
+def _find(
+    outside: Outside, client: LabelStudio, lane: LaneRow, doubtful: Sequence[VisitRow]
+) -> dict[str, list[int]]:
+    """Which tasks the server has for visits that may have been sent, by the visits' keys.
+
+    Raises:
+        Replaced: One has the number of another item's task: the server gives its numbers out again.
+    """
+    found = client.find_tasks(lane.ls_project_id or 0, [visit.public_id for visit in doubtful])
+    with outside.db.read() as session:
+        numbers = [number for tasks in found.values() for number in tasks]
+        held = store.visits_by_task(session, lane.id, numbers)
+    items = {visit.public_id: visit.item_id for visit in doubtful}
+    for key, tasks in found.items():
+        for number in tasks:
+            if number in held and held[number].item_id != items[key]:
+                raise Replaced(f"task {number} is another item's than the task of that number was")
+    # A copy that people answered has a visit of its own by now.
+    left = {key: [number for number in tasks if number not in held] for key, tasks in found.items()}
+    return {key: tasks for key, tasks in left.items() if tasks}
 
 
 def _doubt(outside: Outside, session: Session, lane_id: int, what: str) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from workbench.items.domain import ItemState, Purpose, Stage
 from workbench.items.store import move_items, states_of
 from workbench.labeling import store
-from workbench.labeling.domain import VisitState
+from workbench.labeling.domain import OPEN_IN_LANE, VisitState
 from workbench.labeling.lanes import ensure_lane
 from workbench.labeling.tables import VisitRow
 from workbench.outside import Outside

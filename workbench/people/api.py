@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 from workbench.auth.access import Caller, require
 from workbench.auth.domain import Permission, Role
 from workbench.people import invitations, service, store
-from workbench.people.tables import PoolRow
 from workbench.people.views import people_of
 from workbench.web.current import Out, RowId
 
@@ -140,7 +139,7 @@ def invite(
     return InvitationLink(email=made.email, link=made.link(address.rstrip("/")))
 
 
-def _pool(session: Session, caller: Caller, key: str) -> PoolRow:
+def _pool(session: Session, caller: Caller, key: str) -> Any:
     return store.check_reach(session, store.pool_with_key(session, key), caller.here.id, caller.projects)
 
 

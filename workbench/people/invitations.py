@@ -19,9 +19,8 @@ from workbench.activity.store import record
 from workbench.auth import service as auth
 from workbench.auth.domain import EVERYWHERE, Role, checked_email, checked_password, checked_role, digest
 from workbench.auth.leads import make_lead
-from workbench.auth.passwords import password_fits
 from workbench.auth.store import find_user, role_permissions, user_by_email
-from workbench.errors import InvalidInput, NotAllowed, NotFound, Unavailable, WrongState
+from workbench.errors import InvalidInput, NotAllowed, NotFound, NotSignedIn, Unavailable, WrongState
 from workbench.outbound import rules_for, trusted
 from workbench.outside import Outside
 from workbench.people import store
@@ -182,7 +181,7 @@ def welcome(session: Session, outside: Outside, token: str) -> Welcome:
     )
 
 
-def accept_invitation(outside: Outside, token: str, password: str) -> Accepted:
+def accept_invitation(outside: Outside, token: str, password: str, *, address: str = "") -> Accepted:
     """The person's user here, with their role and their Label Studio account.
 
     The network is used outside any transaction; where it fails nothing is lost and the link still holds.
@@ -191,14 +190,20 @@ def accept_invitation(outside: Outside, token: str, password: str) -> Accepted:
         NotFound: No such invitation.
         WrongState: It was used, or has expired.
         InvalidInput: The password is too short, or not the one of a user that is there.
+        TooMany: Too many were not: a link is no way round the brakes of signing in.
         Unavailable: Label Studio does not answer.
     """
     with outside.db.read() as session:
         guest = welcome(session, outside, token)
         user = user_by_email(session, guest.email)
         account = guest.server and store.account_of(session, guest.server.id, guest.email)
-    if user is not None and not (user.active and password_fits(password, user.password_hash)):
-        raise InvalidInput("you have an account here already: give the password you sign in with")
+    if user is not None:
+        try:
+            auth.check_password(outside, email=user.email, password=password, address=address)
+        except NotSignedIn:
+            raise InvalidInput(
+                "you have an account here already: give the password you sign in with"
+            ) from None
     hashed = "" if user is not None else auth.password_hash_of(checked_password(password))
     member, adopted = None, False
     if guest.server is not None and account is None:

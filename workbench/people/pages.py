@@ -18,7 +18,6 @@ from workbench.auth.entering import enter
 from workbench.errors import InvalidInput, NotFound, WorkbenchError
 from workbench.outside import Outside
 from workbench.people import invitations, service, store
-from workbench.people.tables import PoolRow
 from workbench.people.views import people_of
 from workbench.web.current import Out, RowId
 from workbench.web.errors import status_of
@@ -107,7 +106,7 @@ def _pool_id(given: str) -> int | None:
     return int(given) if given else None
 
 
-def _pool(session: Session, caller: Caller, given: str) -> PoolRow:
+def _pool(session: Session, caller: Caller, given: str) -> Any:
     pool = store.find_pool(session, _pool_id(given) or 0)
     return store.check_reach(session, pool, caller.here.id, caller.projects)
 
@@ -311,7 +310,7 @@ def accept(
     with outside.db.write() as session:
         brakes.count_try(session, outside.now(), guesses)
     try:
-        done = invitations.accept_invitation(outside, token, password)
+        done = invitations.accept_invitation(outside, token, password, address=address)
     except Failures as problem:
         return _invitation(request, outside, token, problem=str(problem), status=status_of(problem))
     with outside.db.write() as session:

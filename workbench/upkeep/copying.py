@@ -37,7 +37,7 @@ FOR statement IN
     WHERE pronamespace = 'public'::regnamespace
     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = pg_proc.oid AND d.deptype = 'e')
 LOOP EXECUTE statement; END LOOP; END $$;
-"""
+"""  # noqa: S608 - our own names
 
 
 def is_sqlite(settings: Settings) -> bool:

@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from integrations.label_studio.convert import CHOICE
+from integrations.label_studio.errors import LabelStudioError
 from workbench.activity.store import record
 from workbench.deliveries.tables import DeliveryRow
 from workbench.errors import InvalidInput, NotFound
@@ -18,7 +20,7 @@ from workbench.items.tables import ImportRow, ItemPartRow, ItemRow
 from workbench.labeling.domain import VisitState
 from workbench.labeling.lanes import client_of
 from workbench.labeling.store import find_lane
-from workbench.labeling.tables import AnnotationRevisionRow, AnnotationRow, VisitRow
+from workbench.labeling.tables import AnnotationRevisionRow, AnnotationRow, AnswerRow, VisitRow
 from workbench.outside import Outside
 from workbench.people.store import find_server
 from workbench.projects.tables import ProjectRow
@@ -178,6 +180,12 @@ def erase_items(
                 .values(result=[])
             )
             session.execute(update(AnnotationRow).where(AnnotationRow.item_id.in_(chunk)).values(result=[]))
+            # A chosen label stays; spans, transcriptions and remarks repeat what the item says.
+            session.execute(
+                update(AnswerRow)
+                .where(AnswerRow.annotation_id.in_(annotations), AnswerRow.kind != CHOICE)
+                .values(value="{}")
+            )
         for row in todo:
             about = f"item:{row.public_id}"
             row.external_id, row.content_hash, row.erased_at = f"erased-{row.public_id}", bytes(32), now
@@ -205,8 +213,13 @@ def erase(outside: Outside, project_id: int, item_ids: list[int], reason: str, b
 
 
 def erase_what_is_due(outside: Outside) -> dict[str, Any]:
-    """Erase the items that were delivered longer ago than their project keeps them."""
+    """Erase the items that were delivered longer ago than their project keeps them.
+
+    Raises:
+        LabelStudioError: A server did not let tasks be deleted; everything else was erased.
+    """
     erased = 0
+    unreachable: LabelStudioError | None = None
     with outside.db.read() as session:
         kept = session.execute(
             select(ProjectRow.id, ProjectRow.retention_days).where(ProjectRow.retention_days.is_not(None))
@@ -219,7 +232,14 @@ def erase_what_is_due(outside: Outside) -> dict[str, Any]:
             if not due:
                 break
             reason = f"kept for {days} days after delivery, as the project says"
-            erased += erase(outside, project_id, due, reason, "retention")["erased"]
+            try:
+                erased += erase(outside, project_id, due, reason, "retention")["erased"]
+            except LabelStudioError as problem:
+                # The other projects' servers may answer.
+                unreachable = problem
+                break
+    if unreachable is not None:
+        raise unreachable
     return {"erased": erased}
 
 

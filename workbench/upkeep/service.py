@@ -117,10 +117,11 @@ def _nightly_backup(outside: Outside) -> dict[str, Any]:
 
 def _nightly_retention(outside: Outside) -> dict[str, Any]:
     now = outside.now()
+    # Last what may fail because a server does not answer.
     done = {
-        **erase_what_is_due(outside),
         "uploads": remove_old_uploads(outside),
         "deliveries": tidy_inbox(outside),
+        **erase_what_is_due(outside),
     }
     with outside.db.write() as session:
         return {**done, "incidents": forget_healed(session, before=now - HEALED_STAYS)}

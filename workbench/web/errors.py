@@ -44,6 +44,7 @@ def add_error_handlers(app: FastAPI) -> None:
         app.add_exception_handler(kind, _expected)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(UnicodeEncodeError, _half_a_character)
 
 
 def status_of(problem: Exception) -> int:
@@ -120,6 +121,15 @@ def _invalid(request: Request, problem: Exception) -> Response:
     ]
     detail = "; ".join(f"{one['where'] or 'request'}: {one['what']}" for one in found)
     return answer(request, _UNPROCESSABLE, detail or "the request cannot be read", errors=found)
+
+
+def _half_a_character(request: Request, problem: Exception) -> Response:  # noqa: ARG001 - it holds the text
+    """JSON can spell half of a surrogate pair, which is no text: no database, file or address takes it."""
+    return answer(
+        request,
+        _UNPROCESSABLE,
+        "a text holds half a character (a lone surrogate); take it out and send it again",
+    )
 
 
 def _http(request: Request, problem: Exception) -> Response:

@@ -106,6 +106,18 @@ def test_there_and_back(home: Outside, clock):
         )
 
 
+@pytest.mark.database("postgresql")
+def test_from_before_an_upgrade(postgresql_server, empty_postgresql: str, tmp_path: Path, clock, monkeypatch):
+    monkeypatch.setenv("PATH", f"{postgresql_server.programs}{os.pathsep}{os.environ['PATH']}")
+    settings = load_settings(data_dir=tmp_path / "data", database_url=empty_postgresql)
+    migrate.upgrade(settings, "0001")
+    made = make_backup(settings, tmp_path / "backups", now=clock())
+    # The newer release has tables that the dump does not name and that point at those it does.
+    migrate.upgrade(settings)
+    restore(settings, made, now=clock(), by="cli", replace=True)
+    assert migrate.check(settings) == migrate.head()
+
+
 @SQLITE
 def test_into_an_empty_folder_paths_follow(home: Outside, clock, tmp_path: Path):
     from workbench.items.tables import ImportRow
@@ -175,6 +187,18 @@ def test_not_while_a_worker_runs(home: Outside, clock):
     lock = Lock(home.settings.data_dir / "worker.lock", "a worker")
     with pytest.raises(Conflict, match="a worker already runs"):
         restore(home.settings, made, now=clock(), by="cli", replace=True)
+    lock.release()
+    named = Lock(home.settings.data_dir / "worker-host-2.lock", "a worker")
+    with pytest.raises(Conflict, match="a worker already runs"):
+        restore(home.settings, made, now=clock(), by="cli", replace=True)
+    named.release()
+
+
+@SQLITE
+def test_one_at_a_time(home: Outside):
+    lock = Lock(home.settings.data_dir / "backup.lock", "a back-up")
+    with pytest.raises(Conflict, match="a back-up already runs"):
+        back_up(home, by="cli")
     lock.release()
 
 

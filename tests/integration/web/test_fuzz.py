@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.factories import NOW
-from tests.integration.web.fuzzing import ANSWERS, HEADERS, Installation
+from tests.integration.web.fuzzing import ANSWERS, HEADERS, Installation, send
 from workbench.auth.domain import Role
 from workbench.outside import Outside, outside_of
 from workbench.settings import load_settings

@@ -17,13 +17,14 @@ CORPUS = (
     "' OR '1'='1' --", "'; DROP TABLE users; --", "1) UNION SELECT password_hash FROM users --",
     "%' ESCAPE 'x", "\\'; SELECT pg_sleep(9); --", "$$; COPY users TO PROGRAM 'id'; $$", ":name %(name)s ? {0}",
     "{{ 179 * 71 + 12 }}${179*71+12}#{179*71+12}", "{% import os %}", "../../../../etc/passwd", "..\\..\\secret", "/etc/passwd",
-    "a\r\nSet-Cookie: wb_session=x", "\x00", "\ud800", "9" * 400, "true", "=cmd|' /C calc'!A0",
+    "a\r\nSet-Cookie: wb_session=x", "\x00", "a\ud800", "9" * 400, "true", "=cmd|' /C calc'!A0",
 )  # fmt: skip
 
 
 def test_no_text_parameter_is_more_than_text(outside: Outside) -> None:
     there = Installation(outside, 4)
-    assert asyncio.run(_all_answers(there)) == []
+    wrong = asyncio.run(_all_answers(there))
+    assert wrong == [], "\n".join(wrong)
     with outside.db.read() as session:
         assert session.query(UserRow).count() > 0
 
@@ -40,15 +41,9 @@ async def _all_answers(there: Installation) -> list[str]:
                 except UnicodeEncodeError:
                     continue  # no client can send it there
                 signed_out = signed_out or answer.status_code == 401
-                told = (
-                    {"set-cookie", "x-injected"} & set(answer.headers)
-                    if "/account" not in target.operation.path
-                    else set()
-                )
+                told = "wb_session=x" in answer.headers.get("set-cookie", "")
                 if answer.status_code not in ANSWERS or EVALUATED in answer.content or told:
-                    wrong.append(
-                        f"{target.operation.label} {name}: {answer.status_code} {told} {answer.text[:300]}"
-                    )
+                    wrong.append(f"{target.operation.label} {name}: {answer.status_code} {answer.text[:200]}")
             if signed_out:
                 headers = HEADERS | there.bearer(Role.ADMIN)
     return wrong

@@ -29,7 +29,7 @@ from workbench.overview.item_pages.search import (
 )
 from workbench.overview.item_pages.why import why_label
 from workbench.overview.store import label_values
-from workbench.people.store import pools_of_project
+from workbench.people.store import check_reach, pool_with_key, pools_of_project
 from workbench.web.current import Out
 from workbench.web.render import page, redirect
 
@@ -157,6 +157,9 @@ def take_back(
     if not keys:
         raise InvalidInput("tick the items to take back, or choose all with people that fit the filter")
     route = Route(to_decision=True) if where == DECISION else Route(pool=where)
+    if route.pool:
+        with outside.db.read() as session:
+            check_reach(session, pool_with_key(session, where), project.id, caller.projects)
     done = recall_many(outside, project.id, keys, route=route, by=caller.email, reason=reason)
     back = f"/projects/{project.key}/items"
     if which is Which.ONE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, StrictBool
 
 from workbench.auth.access import Caller, require
 from workbench.auth.domain import Permission
@@ -32,7 +32,7 @@ class TrainingGiven(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    go_live: bool = False
+    go_live: StrictBool = False
 
 
 @router.get("/api/v1/projects/{key}/models")
