@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from workbench.activity.store import record
-from workbench.auth import brakes, sessions, store
+from workbench.auth import brakes, sessions, store, tokens
 from workbench.auth.domain import (
     DEFAULT_ROLES,
     EVERYWHERE,
@@ -202,7 +202,7 @@ def change_role(
 def set_active(
     session: Session, outside: Outside, user_id: int, *, active: bool, by: str = "machine"
 ) -> None:
-    """Lets a user in, or ends their access at once.
+    """Lets a user in, or ends their access at once: their API tokens for good, also if they are let in again.
 
     Raises:
         WrongState: They are the last admin.
@@ -213,6 +213,7 @@ def set_active(
     if not active:
         _keep_an_admin(session, user, "")
         sessions.end_sessions(session, outside, user_id, by=by)
+        tokens.revoke_all(session, outside, user_id, by=by)
     user.active = active
     verb = "user.activated" if active else "user.deactivated"
     _record(session, outside, by, verb, user_id)
@@ -355,7 +356,7 @@ def email_of_link(session: Session, outside: Outside, token: str) -> str:
 
 
 def reset_password(outside: Outside, token: str, new: str) -> None:
-    """Sets the password of a link's user; all their sessions end.
+    """Sets the password of a link's user; all their sessions and API tokens end.
 
     Raises:
         NotFound: The link does not hold.
@@ -372,6 +373,7 @@ def reset_password(outside: Outside, token: str, new: str) -> None:
         brakes.forget(session, brakes.ACCOUNT, email)
         _record(session, outside, email, "user.password_reset", user_id)
         sessions.end_sessions(session, outside, user_id, by=email)
+        tokens.revoke_all(session, outside, user_id, by=email)
 
 
 def _record(

@@ -64,7 +64,7 @@ def preview(
     """Where the items predicted so far would have gone under this document; nothing is saved."""
     with outside.db.read() as session:
         labels = [label.value for label in labels_of_project(session, caller.here.id)]
-        policy = _parsed(given, labels, list(pool_names(session)))
+        policy = _parsed(given, labels, list(pool_names(session, caller.here.id, caller.projects)))
         active = store.active_policy(session, caller.here.id)
         old = parse_policy(active.document, labels=labels) if active else None
         found = compare(outside, session, caller.here.id, old, policy, labels)
@@ -78,7 +78,7 @@ def new_version(
     """A new version; put in force where asked for and allowed."""
     with outside.db.write(project=caller.here.id) as session:
         labels = [label.value for label in labels_of_project(session, caller.here.id)]
-        pools = list(pool_names(session))
+        pools = list(pool_names(session, caller.here.id, caller.projects))
         _parsed(given, labels, pools)
         row = service.new_policy(
             session,

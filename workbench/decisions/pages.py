@@ -55,7 +55,7 @@ def _page(
     comparison: Comparison | None = None,
 ) -> Response:
     with outside.db.read() as session:
-        labels, pools = _labels(session, caller), pool_names(session)
+        labels, pools = _labels(session, caller), pool_names(session, caller.here.id, caller.projects)
         active = store.active_policy(session, caller.here.id)
         versions = store.policies_of(session, caller.here.id)
     document = active.document if active else service.ALL_TO_PEOPLE
@@ -112,7 +112,7 @@ def save(
 
 def _answer(request: Request, outside: Outside, caller: Caller, sent: FormData, *, save: bool) -> Response:
     with outside.db.read() as session:
-        labels, pools = _labels(session, caller), pool_names(session)
+        labels, pools = _labels(session, caller), pool_names(session, caller.here.id, caller.projects)
         active = store.active_policy(session, caller.here.id)
     form = _read(sent, active.document if active else {})
     before = _text(sent, "threshold_before")
@@ -149,7 +149,7 @@ def _save(
             caller.here.id,
             document,
             labels=_labels(session, caller),
-            pools=list(pool_names(session)),
+            pools=list(pool_names(session, caller.here.id, caller.projects)),
             by=caller.email,
             now=outside.now(),
             note=note,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 
 from routing.policy import Decisions, Outcome, Purpose, RoutingPolicy, decide
 from workbench.decisions.service import columns_of
-from workbench.decisions.store import lottery_key, undecided
+from workbench.decisions.store import lottery_key, policies_of, undecided
 from workbench.items.domain import ItemState
 from workbench.outside import Outside
+from workbench.people.store import pools_in_reach
 from workbench.people.tables import PoolRow
 
 MOST_ITEMS = 10_000
@@ -75,9 +76,24 @@ def compare(
     return Comparison(len(predicted), None if old is None else _shares(old), _shares(new), moved, limited)
 
 
-def pool_names(session: Session) -> dict[str, str]:
-    """Names of all pools by key."""
-    rows = session.execute(select(PoolRow.key, PoolRow.name).order_by(PoolRow.name))
+def pool_names(session: Session, project_id: int, projects: Collection[int] | None) -> dict[str, str]:
+    """Names by key of the pools that somebody may name in a project's policy.
+
+    Who has a role in some projects alone (`projects`; None: in all) may name those of the project, and those
+    its policies name already.
+    """
+    query = select(PoolRow.key, PoolRow.name).order_by(PoolRow.name)
+    if projects is not None:
+        named = {
+            rule["pool"]
+            for policy in policies_of(session, project_id)
+            for rule in policy.document["rules"]
+            if rule.get("pool")
+        }
+        query = query.where(
+            PoolRow.key.in_(named | {pool.key for pool in pools_in_reach(session, project_id)})
+        )
+    rows = session.execute(query)
     return {key: name for key, name in rows}  # noqa: C416 - rows are not pairs to mypy
 
 

@@ -22,6 +22,7 @@ from workbench.db.engines import SCHEMA, job_engine_database, postgresql_engine
 from workbench.db.fence import Fenced, fenced_by
 from workbench.db.urls import database_address
 from workbench.errors import WorkbenchError, WrongState
+from workbench.incidents.store import heal_incident, report_incident
 from workbench.jobs import store, workers
 from workbench.jobs.definition import JobKind, JobQueue, JobState, Json, checked_json
 from workbench.jobs.presence import Presence
@@ -37,6 +38,8 @@ PROTOCOL_VERSION = "1"
 _LOOK_SECONDS = 0.3
 _CONCURRENCY = {JobQueue.WORK: 2, JobQueue.LANES: 4}
 _ENGINE_CONNECTIONS = 6
+# A worker is also cut off by deployments and power cuts: never so often in a row.
+_DEADLY = 10
 _PENDING = "PENDING"
 _ENDED = frozenset({"SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"})
 # A row and the engine disagree for a moment whenever one of them was just written.
@@ -135,10 +138,12 @@ class Engine:
 
     def _work(self, run: Run, kind_name: str) -> None:
         try:
+            run.surely(lambda: self._refuse_if_deadly(run.job_id))
             arguments = run.step(begin_job, run.job_id)
             kind = self._known(kind_name)
             result = checked_json(kind.run(run, arguments), f"result of job {kind_name}")
             run.step(end_job, run.job_id, JobState.DONE.value, result, "")
+            run.surely(lambda: self._heal(run.job_id))
         except (DBOSWorkflowCancelledError, DBOSAwaitedWorkflowCancelledError):
             raise
         except Exception as problem:
@@ -151,6 +156,35 @@ class Engine:
             log.warning("job failed", job=run.job_id, kind=kind_name, error=type(problem).__name__)
             run.surely(lambda: end_job(self.outside, run.job_id, JobState.FAILED.value, None, said))
             raise
+
+    def _refuse_if_deadly(self, job_id: str) -> None:
+        """Ends a job that takes worker after worker with it (out of memory, a broken library).
+
+        Raises:
+            WrongState: It did so too often in a row.
+        """
+        with self.outside.db.append() as session:
+            row = store.find_job(session, job_id)
+            if row.cut_off < _DEADLY:
+                return
+            said = (
+                f"{row.cut_off} workers in a row ended in the middle of this job, so it was stopped. Look "
+                "at the machine's memory and the workers' log, then resume the job"
+            )
+            report_incident(
+                session,
+                "deadly_job",
+                f"job:{job_id}",
+                said,
+                now=self.outside.now(),
+                severity="bad",
+                project_id=row.project_id,
+            )
+        raise WrongState(said)
+
+    def _heal(self, job_id: str) -> None:
+        with self.outside.db.append() as session:
+            heal_incident(session, "deadly_job", f"job:{job_id}", "the job was done", now=self.outside.now())
 
     def _begin_anew(self, job_id: str) -> None:
         with self.outside.db.append() as session:

@@ -41,6 +41,8 @@ class JobRow(Base):
     """Who runs it, or ran it last."""
     fence: Mapped[int] = mapped_column(server_default=text("0"), default=0)
     """Counts its owners: what an earlier one still writes is refused."""
+    cut_off: Mapped[int] = mapped_column(server_default=text("0"), default=0)
+    """How often in a row a worker ended in the middle of it."""
 
 
 class WorkerRow(Base):

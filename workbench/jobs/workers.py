@@ -231,6 +231,8 @@ def claim_job(session: Session, job_id: str, engine_id: str, worker: str) -> int
     row = session.scalars(select(JobRow).where(*wanted).with_for_update()).one_or_none()
     if row is None:
         return None
+    # It says that it runs, so whoever ran it did not come to an end with it.
+    row.cut_off = row.cut_off + 1 if row.state == JobState.RUNNING else 0
     row.worker_id, row.fence = worker, row.fence + 1
     session.flush()
     return row.fence

@@ -98,7 +98,7 @@ class NewServer(_Given):
 def people(outside: Out, caller: Caller = require(Permission.PEOPLE_READ)) -> list[Person]:
     """Who works on the project."""
     with outside.db.read() as session:
-        view = people_of(session, caller.here.id, outside.now())
+        view = people_of(session, caller.here.id, outside.now(), caller.projects)
     return [
         Person(
             id=line.person.public_id,
@@ -147,7 +147,7 @@ def _pool(session: Session, caller: Caller, key: str) -> Any:
 def prices(outside: Out, caller: Caller = require(Permission.RATES_READ)) -> list[Price]:
     """Every price that holds, held or will hold for the project's pools."""
     with outside.db.read() as session:
-        view = people_of(session, caller.here.id, outside.now())
+        view = people_of(session, caller.here.id, outside.now(), caller.projects)
     return [
         Price(
             pool=line.pool,

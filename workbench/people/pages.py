@@ -47,7 +47,7 @@ def _people(
     status: int = 200,
 ) -> Response:
     with outside.db.read() as session:
-        view = people_of(session, caller.here.id, outside.now())
+        view = people_of(session, caller.here.id, outside.now(), caller.projects)
     return page(
         request,
         "people/people.html",
@@ -121,7 +121,7 @@ def add_member(
 ) -> Response:
     """A person who is known already works in a pool from now on."""
     with outside.db.write() as session:
-        found = store.find_person(session, person)
+        found = store.person_in_reach(session, person, caller.here.id, caller.projects)
         wanted = _pool(session, caller, pool)
         service.add_to_pool(session, outside, wanted.id, found.id, by=caller.email)
     return redirect(
@@ -139,7 +139,7 @@ def remove_member(
 ) -> Response:
     """A person no longer works in a pool."""
     with outside.db.write() as session:
-        found = store.find_person(session, person)
+        found = store.person_in_reach(session, person, caller.here.id, caller.projects)
         service.remove_from_pool(session, outside, _pool(session, caller, pool).id, found.id, by=caller.email)
     return redirect(
         request,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Select, func, or_, select, true
 from sqlalchemy.orm import Session
 
 from workbench.errors import NotFound
@@ -19,6 +19,8 @@ from workbench.people.tables import (
     ServerRow,
     SupplierRow,
 )
+from workbench.projects.pools import pools_of
+from workbench.projects.reading import read_document
 from workbench.projects.tables import ProjectRow
 
 
@@ -64,6 +66,16 @@ def pools_of_project(session: Session, project_id: int) -> list[PoolRow]:
     return sorted(rows, key=lambda pool: pool.id != project.pool_id)
 
 
+def pools_in_reach(session: Session, project_id: int) -> list[PoolRow]:
+    """The pools that somebody with a role in this project alone may use: its own, and those its document names."""
+    own = pools_of_project(session, project_id)
+    document = session.get_one(ProjectRow, project_id).specification
+    if not document:
+        return own
+    named = {pool.key for pool in pools_of(read_document(document))} - {pool.key for pool in own}
+    return [*own, *session.scalars(select(PoolRow).where(PoolRow.key.in_(named)).order_by(PoolRow.name))]
+
+
 def check_reach(
     session: Session, pool: PoolRow, project_id: int, projects: Collection[int] | None
 ) -> PoolRow:
@@ -75,9 +87,32 @@ def check_reach(
     Raises:
         NotFound: It is not theirs to use.
     """
-    if projects is not None and pool.id not in {one.id for one in pools_of_project(session, project_id)}:
+    if projects is not None and pool.id not in {one.id for one in pools_in_reach(session, project_id)}:
         raise NotFound("there is no such pool in this project, or it is not yours to use")
     return pool
+
+
+def person_in_reach(
+    session: Session, public_id: str, project_id: int, projects: Collection[int] | None
+) -> PersonRow:
+    """The person of that public id, if somebody may know of them in this project.
+
+    Who has a role in some projects alone (`projects`; None: in all) knows of those who work, or worked, in
+    the pools of the project.
+
+    Raises:
+        NotFound: There is none, or they are not theirs to know of.
+    """
+    person = find_person(session, public_id)
+    if projects is not None:
+        pools = [pool.id for pool in pools_in_reach(session, project_id)]
+        if session.scalar(_ever_in(pools).where(PoolMemberRow.person_id == person.id)) is None:
+            raise NotFound(f"there is no person {public_id}")
+    return person
+
+
+def _ever_in(pool_ids: Collection[int]) -> Select[tuple[int]]:
+    return select(PoolMemberRow.person_id).where(PoolMemberRow.pool_id.in_(pool_ids)).distinct()
 
 
 def members_of(session: Session, pool_id: int) -> list[PersonRow]:
@@ -252,15 +287,21 @@ def memberships(session: Session, pool_ids: Collection[int]) -> list[tuple[Perso
     return [(person, member) for person, member in rows]
 
 
-def persons_outside(session: Session, pool_ids: Collection[int]) -> list[PersonRow]:
-    """Active persons who work in none of these pools, by name."""
+def persons_outside(
+    session: Session, pool_ids: Collection[int], reach: Collection[int] | None
+) -> list[PersonRow]:
+    """Active persons who work in none of these pools, by name.
+
+    With `reach`, ids of pools, only those who work or worked in one of them.
+    """
+    known = PersonRow.id.in_(_ever_in(reach)) if reach is not None else true()
     inside = select(PoolMemberRow.person_id).where(
         PoolMemberRow.pool_id.in_(pool_ids), PoolMemberRow.left_at.is_(None)
     )
     return list(
         session.scalars(
             select(PersonRow)
-            .where(PersonRow.active, PersonRow.id.not_in(inside))
+            .where(PersonRow.active, PersonRow.id.not_in(inside), known)
             .order_by(PersonRow.name)
             .limit(500)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,7 +40,11 @@ class PriceLine:
 
 @dataclass(frozen=True)
 class PeopleView:
-    """Everything about the people of one project."""
+    """Everything about the people of one project.
+
+    Attributes:
+        others: Who could be added to its pools, of those that the reader may know of.
+    """
 
     server: ServerRow | None
     pools: list[PoolRow]
@@ -49,12 +54,15 @@ class PeopleView:
     unpriced: list[str]
 
 
-def people_of(session: Session, project_id: int, now: datetime) -> PeopleView:
-    """The people of a project, its pools and prices."""
+def people_of(
+    session: Session, project_id: int, now: datetime, projects: Collection[int] | None
+) -> PeopleView:
+    """The people of a project, its pools and prices, for who has a role in `projects` (None: in all)."""
     server_id = store.server_of_project(session, project_id)
     pools = store.pools_of_project(session, project_id)
     by_id = {pool.id: pool for pool in pools}
     rows = store.memberships(session, by_id)
+    reach = None if projects is None else [pool.id for pool in store.pools_in_reach(session, project_id)]
     accounts = store.accounts_on(session, server_id) if server_id is not None else {}
     invitations = store.last_invitations(session, [person.id for person, _ in rows])
     lines = []
@@ -71,7 +79,7 @@ def people_of(session: Session, project_id: int, now: datetime) -> PeopleView:
         server=store.find_server(session, server_id) if server_id is not None else None,
         pools=pools,
         people=lines,
-        others=store.persons_outside(session, by_id),
+        others=store.persons_outside(session, by_id, reach),
         prices=_prices(session, project_id, by_id, now),
         unpriced=[pool.name for pool in pools if not store.rate_cards_for(session, project_id, pool, now)],
     )

@@ -22,6 +22,9 @@ from workbench.projects.references import reference_problems
 from workbench.projects.specification import ProjectSpecification
 
 MAX_BYTES = 1_000_000
+NOT_FOR_APPLYING = "not_for_applying"
+"""Stands in a document that was given out in part, so that nobody takes it for the whole."""
+_PRICES_LEFT_OUT = "prices are left out: ask somebody who may read them for the whole document"
 _MOST_NODES = 50_000
 _DEEPEST = 40
 _PLAIN_TAGS = {"map", "seq", "str", "int", "float", "bool", "null", "timestamp"}
@@ -77,20 +80,39 @@ def read_document(document: Mapping[str, Any]) -> ProjectSpecification:
     return _checked(dict(document), {}, "")
 
 
-def to_yaml(specification: ProjectSpecification) -> str:
-    """The project as YAML that reads back as the same project."""
+def without_prices(specification: ProjectSpecification) -> dict[str, Any]:
+    """The document for who may not read prices; marked, so that applying it is refused."""
+    document = specification.document()
+    for pool in document.get("pools", []):
+        pool.pop("price", None)
+    for supplier in document.get("suppliers", []):
+        supplier.pop("credit", None)
+        for rate in supplier["rates"]:
+            del rate["price"]
+    for name in ("cap", "all_human_baseline_per_label"):
+        document.get("budget", {}).pop(name, None)
+    return {NOT_FOR_APPLYING: _PRICES_LEFT_OUT, **document}
+
+
+def to_yaml(specification: ProjectSpecification, *, prices: bool = True) -> str:
+    """The project as YAML that reads back as the same project; without prices it is not to be read back."""
     yaml = YAML(typ="rt")
     yaml.width = 110
     yaml.default_flow_style = False
     yaml.allow_unicode = True
     head = {"apiVersion": specification.api_version, "kind": specification.kind}
     stream = io.StringIO()
+    if not prices:
+        stream.write(f"# NOT FOR APPLYING: {_PRICES_LEFT_OUT}\n")
     stream.write("# yaml-language-server: $schema=./project.schema.json\n")
-    yaml.dump({**head, **specification.document()}, stream)
+    yaml.dump({**head, **(specification.document() if prices else without_prices(specification))}, stream)
     return stream.getvalue()
 
 
 def _checked(plain: dict[str, Any], lines: Mapping[Place, int], file_name: str) -> ProjectSpecification:
+    if NOT_FOR_APPLYING in plain:
+        marked = Problem((NOT_FOR_APPLYING,), f"{_PRICES_LEFT_OUT}; applying this would remove them")
+        raise SpecificationInvalid(_with_lines([marked], lines), file_name)
     try:
         specification = ProjectSpecification.model_validate(plain)
     except ValidationError as error:

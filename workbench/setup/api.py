@@ -10,7 +10,7 @@ from workbench.auth.access import Caller, require
 from workbench.auth.domain import Permission
 from workbench.errors import NotAllowed
 from workbench.projects.domain import ProjectState
-from workbench.projects.reading import read_document
+from workbench.projects.reading import read_document, without_prices
 from workbench.projects.service import specification_of
 from workbench.projects.specification import json_schema
 from workbench.projects.store import find_project
@@ -52,14 +52,15 @@ def create(
 
 @router.get("/api/v1/projects/{key}/specification")
 def specification(outside: Out, caller: Caller = require(Permission.PROJECTS_READ)) -> dict[str, Any]:
-    """A project's document."""
+    """A project's document; who may not read prices gets one without, which cannot be applied."""
     with outside.db.read() as session:
         row = find_project(session, caller.here.key)
-        return {
-            "state": row.state,
-            "version": row.specification_version,
-            "specification": specification_of(row).document(),
-        }
+        whole = specification_of(row)
+    return {
+        "state": row.state,
+        "version": row.specification_version,
+        "specification": whole.document() if caller.may(Permission.RATES_READ) else without_prices(whole),
+    }
 
 
 @router.put("/api/v1/projects/{key}")
@@ -84,7 +85,10 @@ def plan(
     """What applying this document would do."""
     wanted = of_project(document, caller.here.key)
     check_reach(outside, wanted, caller.projects)
-    return plan_project(outside, wanted).value()
+    made = plan_project(outside, wanted)
+    if not caller.may(Permission.RATES_READ) and touches_money(made.changes):
+        raise NotAllowed("the document changes prices or the budget, which your role may not read")
+    return made.value()
 
 
 @router.put("/api/v1/projects/{key}/state")

@@ -188,9 +188,10 @@ def change_state(
 
 @router.get("/projects/{key}/project.yaml")
 def download(outside: Out, caller: Caller = require(Permission.PROJECTS_READ)) -> Response:
-    """The project as a document for version control."""
+    """The project as a document for version control; without prices for who may not read them."""
     with outside.db.read() as session:
-        text = to_yaml(specification_of(find_project(session, caller.here.key)))
+        specification = specification_of(find_project(session, caller.here.key))
+    text = to_yaml(specification, prices=caller.may(Permission.RATES_READ))
     name = f'attachment; filename="{caller.here.key}.yaml"'
     return Response(text, media_type="application/yaml", headers={"Content-Disposition": name})
 

@@ -15,7 +15,7 @@ from workbench.decisions.store import active_policy
 from workbench.errors import InvalidInput, NotFound, Stale
 from workbench.model_versions.store import versions_of
 from workbench.outside import Outside
-from workbench.people.store import pool_ids, pools_of_project
+from workbench.people.store import pool_ids, pools_in_reach
 from workbench.people.tables import PoolRow
 from workbench.projects.domain import Change, ProjectState, plan_digest
 from workbench.projects.kept import kept_parts
@@ -180,8 +180,7 @@ def check_reach(
         return
     with outside.db.read() as session:
         project = find_project(session, specification.id)
-        here = {pool.key for pool in pools_of_project(session, project.id)}
-        here |= {pool.key for pool in pools_of(specification_of(project))}
+        here = {pool.key for pool in pools_in_reach(session, project.id)}
         foreign = {pool.key for pool in pools_of(specification)} & set(pool_ids(session)) - here
     if foreign:
         raise NotFound(f"the pool `{min(foreign)}` is not yours to use; take another id, or ask an admin")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from integrations.label_studio.convert import CHOICE
@@ -244,28 +244,29 @@ def erase_what_is_due(outside: Outside) -> dict[str, Any]:
 
 
 def _copies_left(outside: Outside, project_id: int, item_ids: list[int]) -> list[str]:
-    """Files that still hold the texts: uploads, exports, back-ups."""
+    """Files that still hold the texts: uploads, rejected rows, exports, back-ups."""
+    uploads: set[str] = set()
+    times = []
     with outside.db.read() as session:
-        oldest = session.scalar(
-            select(ItemRow.created_at)
-            .where(ItemRow.project_id == project_id, ItemRow.id.in_(item_ids[:CHUNK]))
-            .order_by(ItemRow.created_at)
-            .limit(1)
-        )
-        if oldest is None:
+        for chunk in _chunks(item_ids):
+            for name, created_at in session.execute(
+                select(ImportRow.file_name, func.min(ItemRow.created_at))
+                .join(ItemRow, ItemRow.import_id == ImportRow.id)
+                .where(ItemRow.project_id == project_id, ItemRow.id.in_(chunk))
+                .group_by(ImportRow.file_name)
+            ):
+                uploads.add(name)
+                times.append(created_at)
+        if not times:
             return []
-        uploads = session.scalars(
-            select(ImportRow.file_name)
-            .join(ItemRow, ItemRow.import_id == ImportRow.id)
-            .where(ItemRow.id.in_(item_ids[:CHUNK]))
-            .distinct()
-        )
+        oldest = min(times)
         exports = session.scalars(
             select(DeliveryRow.public_id).where(
                 DeliveryRow.project_id == project_id, DeliveryRow.created_at >= oldest
             )
         )
-        left = [f"upload {name}" for name in uploads] + [f"export {one}" for one in exports]
+        left = [f"upload {name}, and its rejected rows" for name in sorted(uploads)]
+        left += [f"export {one}" for one in exports]
     folder = backup_folder(outside.settings)
     return left + [f"back-up {it.folder.name}" for it in backups_in(folder) if it.made_at >= oldest]
 

@@ -17,6 +17,7 @@ from sqlalchemy import text
 from tests.integration.jobs.worker import no_label_studio
 from tests.postgresql_server import TEMPLATE
 from workbench.db.tables import all_tables
+from workbench.incidents.store import open_incidents
 from workbench.jobs.definition import JobState
 from workbench.jobs.engine import SCHEMA
 from workbench.jobs.store import cancel_job, find_job, repeat_job, report, resume_job, start_job
@@ -330,3 +331,23 @@ def test_a_resumed_job_whose_worker_died_in_between_goes_on(site: Site) -> None:
     assert site.ended("a").state == "done"
     assert site.effects("a") == list(range(10))
     assert sum(site.runs("a").values()) <= 11
+
+
+def test_a_job_that_kills_its_worker_is_stopped_after_a_while(site: Site) -> None:
+    site.ask("deadly", "a")
+    for times in (0, 1):
+        site.begin()
+        assert site.process is not None
+        assert site.process.wait(PATIENCE_S) == -9
+        assert site.row("a").cut_off == times
+        site.end()
+    with site.outside.db.write() as session:
+        report(session, "a", cut_off=9)
+    site.begin()
+    row = site.ended("a")
+    assert row.state == JobState.FAILED
+    assert "10 workers in a row ended in the middle of this job" in row.problem
+    with site.outside.db.read() as session:
+        assert [one.kind for one in open_incidents(session)] == ["deadly_job"]
+    assert site.process is not None
+    assert site.process.poll() is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -74,6 +75,14 @@ def wild(job: JobRun, arguments: dict[str, Any]) -> Json:
     return job.step(wild_step)
 
 
+def deadly_step(outside: Outside) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def deadly(job: JobRun, arguments: dict[str, Any]) -> Json:
+    return job.step(deadly_step)
+
+
 def pair_step(outside: Outside) -> Any:
     return (1, 2)
 
@@ -91,6 +100,7 @@ KINDS = (
     JobKind("lanes", count, unit="steps", queue=JobQueue.LANES),
     JobKind("shaky", shaky, unit="steps"),
     JobKind("broken", broken, unit="steps"),
+    JobKind("deadly", deadly, unit="steps"),
     JobKind("wild", wild, unit="steps"),
     JobKind("pair", pair, unit="steps"),
     JobKind("pair-argument", pair_argument, unit="steps"),

@@ -420,6 +420,7 @@ def upgrade() -> None:
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.add_column(sa.Column("worker_id", sa.String(length=80), nullable=True))
         batch_op.add_column(sa.Column("fence", sa.Integer(), server_default=sa.text("0"), nullable=False))
+        batch_op.add_column(sa.Column("cut_off", sa.Integer(), server_default=sa.text("0"), nullable=False))
 
     with op.batch_alter_table("label_studio_accounts", schema=None) as batch_op:
         batch_op.add_column(
@@ -555,6 +556,7 @@ def downgrade() -> None:
         batch_op.drop_column("supplier_id")
 
     with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.drop_column("cut_off")
         batch_op.drop_column("fence")
         batch_op.drop_column("worker_id")
 
