@@ -7,7 +7,7 @@ import random
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ import httpx
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
@@ -28,6 +28,7 @@ from tests.integration.web.clients import client_as
 from workbench.deliveries import jobs as exporting
 from workbench.invariants.service import check
 from workbench.items import jobs as importing
+from workbench.items.tables import ItemRow
 from workbench.jobs.definition import JobState, StepCancelled
 from workbench.jobs.store import finish
 from workbench.jobs.tables import JobRow
@@ -35,8 +36,9 @@ from workbench.jobs.tables import JobRow
 ALWAYS = ("I2", "I8", "I9", "I10", "I12", "I15", "I16")
 AT_THE_END = ("I1", "I3", "I4", "I5", *ALWAYS)
 HERE = "/api/v1/projects/sentiment"
-MAY_ANSWER = {200, 201, 202, 204, 400, 403, 404, 409, 422, 429}
+MAY_ANSWER = {200, 201, 202, 204, 303, 400, 403, 404, 409, 422, 429}
 _places: list[Template] = []
+_fresh: list[Callable[[], str]] = []
 ANSWERED: Counter[tuple[str, str, int]] = Counter()
 """What the API said, so that a test can tell whether it was of use."""
 
@@ -44,7 +46,7 @@ ANSWERED: Counter[tuple[str, str, int]] = Counter()
 def _template() -> Template:
     if not _places:
         folder = Path(tempfile.mkdtemp(dir=IN_MEMORY if IN_MEMORY.is_dir() else None))
-        _places.append(Template(folder / "template"))
+        _places.append(Template(folder / "template", _fresh[0] if _fresh else None))
     return _places[0]
 
 
@@ -76,18 +78,21 @@ class Operations(RuleBasedStateMachine):
     def teardown(self) -> None:
         with self.stack:
             for operator in self.operators[:1]:
+                client_as(self.life.outside, "admin", client=operator)  # Whatever role was left to them.
                 self._ask(operator, "PUT", "/state", json={"state": "active"})
             self._work_off()
             self.life.settle()
             self._holds(AT_THE_END)
 
-    def _ask(self, operator: TestClient, method: str, path: str, **more: Any) -> httpx.Response:
-        answer = operator.request(method, HERE + path, **more)
+    def _ask(
+        self, operator: TestClient, method: str, path: str, *, under: str = HERE, **more: Any
+    ) -> httpx.Response:
+        answer = operator.request(method, under + path, **more)
         if answer.status_code == httpx.codes.UNAUTHORIZED:  # So much time has passed: signed in again.
             role = "admin" if operator is self.operators[0] else "pm"
             operator.cookies.clear()
             client_as(self.life.outside, role, client=operator)
-            answer = operator.request(method, HERE + path, **more)
+            answer = operator.request(method, under + path, **more)
         ANSWERED[method, path.partition("/jobs")[0], answer.status_code] += 1
         assert answer.status_code in MAY_ANSWER, (method, path, answer.status_code, answer.text)
         return answer
@@ -96,6 +101,13 @@ class Operations(RuleBasedStateMachine):
         results = check(self.life.outside, keys, settle_s=0)
         wrong = [f"{one.key}: {v.sentence}" for one in results for v in one.violations]
         assert not wrong, wrong[:5]
+
+    @initialize()
+    def line(self) -> None:
+        """Some items are with people already."""
+        self.life.bring_in()
+        for name in ("predict", "decide", "sync"):
+            self.life.work(name)
 
     @rule(
         who=st.integers(0, 1), rows=st.lists(st.integers(0, 30), min_size=1, max_size=6), other=st.booleans()
@@ -138,6 +150,30 @@ class Operations(RuleBasedStateMachine):
         with self.life.outside.db.write() as session:
             for row in session.scalars(select(JobRow).where(JobRow.state == JobState.CANCELLING)):
                 finish(session, row.id, JobState.CANCELLED, now=self.life.clock())
+
+    @rule(
+        who=st.integers(0, 1),
+        which=st.lists(st.integers(0, 30), min_size=1, max_size=4),
+        pool=st.sampled_from(["", "english", "deciders", "north", "nobody's"]),
+    )
+    def recall(self, who: int, which: list[int], pool: str) -> None:
+        """Items are taken back, to another pool or to the decision."""
+        with self.life.outside.db.read() as session:
+            keys = list(session.scalars(select(ItemRow.public_id).order_by(ItemRow.id)))
+        chosen = [keys[n % len(keys)] for n in which]
+        given = {"ids": chosen, "pool": pool, "to_decision": not pool}
+        self._ask(self.operators[who], "POST", "/items/recall", json=given)
+
+    @rule(who=st.integers(0, 1), n=st.integers(0, 3), role=st.sampled_from(["viewer", "pm", "admin", "king"]))
+    def user(self, who: int, n: int, role: str) -> None:
+        """Somebody new, perhaps known already."""
+        given = {"email": f"user{n}@example.org", "name": f"User {n}", "role": role}
+        self._ask(self.operators[who], "POST", "/users", under="", data=given)
+
+    @rule(who=st.integers(0, 1), n=st.integers(1, 5), role=st.sampled_from(["viewer", "pm", "admin", "king"]))
+    def role(self, who: int, n: int, role: str) -> None:
+        """Another role, perhaps one's own: both operators may end up as anything, as long as one may rule."""
+        self._ask(self.operators[who], "POST", f"/users/{n}/role", under="", data={"role": role})
 
     @rule(name=st.sampled_from(["predict", "decide", "sync", "resolve"]))
     def machine(self, name: str) -> None:
@@ -186,8 +222,14 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def walk(seed: int, examples: int, steps: int) -> None:
+def walk(seed: int, examples: int, steps: int, fresh: Callable[[], str] | None = None) -> None:
     """So many walks of so many steps.
+
+    Args:
+        seed: All that is drawn comes from it.
+        examples: How many walks.
+        steps: How long each is.
+        fresh: Address of an emptied database with the schema, for PostgreSQL; None: SQLite.
 
     Raises:
         AssertionError: The books were wrong after a step; the steps that led there are told.
@@ -200,6 +242,7 @@ def walk(seed: int, examples: int, steps: int) -> None:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
+    _fresh[:] = [fresh] if fresh is not None else []
     try:
         run_state_machine_as_test(seeded(seed)(Operations), settings=chosen)
     finally:

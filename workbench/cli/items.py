@@ -185,7 +185,6 @@ def _recall(
 
     from workbench.items.domain import Stage
     from workbench.labeling import recalling
-    from workbench.labeling.views import words_of
     from workbench.projects.store import find_project
 
     if stage not in list(Stage):
@@ -194,4 +193,4 @@ def _recall(
     with opened(context) as outside, outside.db.write() as session:
         project_id = find_project(session, project).id
         done = recalling.recall(outside, session, project_id, ids, route=route, by=caller(), reason=reason)
-    show(asdict(done), [words_of(done)], as_json=as_json)
+    show(asdict(done), [recalling.words_of(done, to_decision=route.to_decision)], as_json=as_json)

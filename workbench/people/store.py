@@ -67,7 +67,7 @@ def pools_of_project(session: Session, project_id: int) -> list[PoolRow]:
 
 
 def pools_in_reach(session: Session, project_id: int) -> list[PoolRow]:
-    """The pools that somebody with a role in this project alone may use: its own, and those its document names."""
+    """The pools for who has a role in this project alone: its own, and those its document names."""
     own = pools_of_project(session, project_id)
     document = session.get_one(ProjectRow, project_id).specification
     if not document:
@@ -111,7 +111,7 @@ def person_in_reach(
     return person
 
 
-def _ever_in(pool_ids: Collection[int]) -> Select[tuple[int]]:
+def _ever_in(pool_ids: Collection[int]) -> Select[int]:
     return select(PoolMemberRow.person_id).where(PoolMemberRow.pool_id.in_(pool_ids)).distinct()
 
 

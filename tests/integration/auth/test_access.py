@@ -71,6 +71,17 @@ class TestTokens:
         post(client, "/account/tokens/revoke-all")
         assert elsewhere.get("/api/v1/me").status_code == 401  # at once
 
+    def test_it_ends_for_good_with_its_owner(self, outside: Outside) -> None:
+        ann = user(outside)
+        holder = program(browser(outside), make_token(outside, ann))
+        assert holder.get("/api/v1/me").status_code == 200
+        for active in (False, True):
+            with outside.db.write() as session:
+                service.set_active(session, outside, ann, active=active)
+            assert holder.get("/api/v1/me").status_code == 401
+        with outside.db.read() as session:
+            assert session.query(EventRow).filter_by(verb="token.revoked").count() == 1
+
     def test_a_form_chooses_what_it_may(self, outside: Outside) -> None:
         user(outside, role="pm")
         client = browser(outside)
@@ -209,6 +220,16 @@ class TestLinks:
         with outside.db.write() as session:
             service.set_active(session, outside, ann, active=False)
         assert client.get(f"/reset/{third}").status_code == 404
+
+    def test_a_new_password_by_a_link_ends_api_tokens(self, outside: Outside) -> None:
+        ann = user(outside)
+        client = browser(outside)
+        holder = program(client, make_token(outside, ann))
+        assert holder.get("/api/v1/me").status_code == 200
+        with outside.db.write() as session:
+            link = service.make_reset_link(session, outside, ann, by="test")
+        assert client.post(f"/reset/{link}", data={"new": "entirely other words"}).status_code == 303
+        assert holder.get("/api/v1/me").status_code == 401
 
     def test_a_user_without_password_gets_a_link_for_seven_days(self, outside: Outside, clock: Clock) -> None:
         user(outside, "root@example.org", "admin")

@@ -331,6 +331,22 @@ class TestWhoseAccount:
         client.cookies.set("wb_session", other)
         assert through(client, provider, more="?link=true").status_code == 409  # somebody else's
 
+    @pytest.mark.parametrize("site", ["cross-site", "same-site"])
+    def test_linking_begun_by_another_site_is_refused(
+        self, visit, provider: LyingProvider, outside: Outside, site: str
+    ) -> None:
+        client = visit()
+        with outside.db.write() as session:
+            service.create_user_hashed(
+                session, outside, email="bob@example.org", name="B", password_hash="x", role="viewer"
+            )
+            cookie = service.open_session(session, outside, 1, browser="test")
+        client.cookies.set("wb_session", cookie)
+        asked = "/sign-in/with/acme?link=true"
+        assert client.get(asked, headers={"Sec-Fetch-Site": site}).status_code == 403
+        assert client.get(asked, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 303
+        assert counts(outside)[1] == 0
+
     def test_linking_begun_by_another_session_is_refused(
         self, visit, provider: LyingProvider, outside: Outside
     ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
+import pytest
 from schemathesis import Case
 
 from tests.integration.web.fuzzing import ANSWERS, HEADERS, Installation, Target, send
@@ -21,6 +22,7 @@ CORPUS = (
 )  # fmt: skip
 
 
+@pytest.mark.database("postgresql")
 def test_no_text_parameter_is_more_than_text(outside: Outside) -> None:
     there = Installation(outside, 4)
     wrong = asyncio.run(_all_answers(there))

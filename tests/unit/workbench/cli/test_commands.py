@@ -276,3 +276,19 @@ def test_a_plan_is_shown_and_applied_by_its_digest(ready: Run, tmp_path: Path) -
 def test_verify_names_what_is_not_there(ready: Run, tmp_path: Path) -> None:
     assert "no export nothing" in ready("export", "verify", "nothing")[2]
     assert "no manifest.json" in ready("export", "verify", tmp_path)[2]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("recall", "nothing", "--reason", "a test"),
+        ("reroute", "nothing", "--pool", "readers", "--reason", "a test"),
+        ("erase", "nothing", "--reason", "a test", "--yes"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_items_are_taken_back_and_erased_by_command(ready: Run, words: tuple[str, ...]) -> None:
+    code, out, err = ready("item", *words, "--project", "spam")
+    assert "unexpected" not in err
+    assert "should not happen" not in err
+    assert (code, bool(err)) == (1, True) or out

@@ -221,7 +221,7 @@ class TestPrices:
             assert [card.price for card in cards] == [Decimal("0.1")]
             before = store.rate_cards_for(session, project.id, pool, outside.now() - timedelta(hours=30))
             assert [card.price for card in before] == [Decimal("0.08")]
-            view = people_of(session, project.id, outside.now())
+            view = people_of(session, project.id, outside.now(), None)
             assert sorted(line.state for line in view.prices) == ["ended", "now", "now"]
             assert view.unpriced == []
 
