@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -214,14 +215,21 @@ def main() -> int:
     state = {} if options.fresh else read_state()
     names = options.only or [*KINDS]
     share = options.minutes * 60 / len(names)
+    broken: list[str] = []
     try:
         for name in names:
             tally = state.setdefault(name, Tally())
-            live(name, tally, time.monotonic() + share, options, state)
+            try:
+                live(name, tally, time.monotonic() + share, options, state)
+            except Exception:  # noqa: BLE001 - the other kinds go on; the end tells it
+                traceback.print_exc()
+                broken.append(name)
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)
     print(f"\n{table(state)}")
-    return 3 if any(state[name].violations for name in names if name in state) else 0
+    if broken:
+        print(f"could not be run to the end: {', '.join(broken)}")
+    return 3 if broken or any(state[name].violations for name in names if name in state) else 0
 
 
 if __name__ == "__main__":

@@ -25,7 +25,6 @@ from workbench.labeling import (
     lanes,
     recalling,
     receiving,
-    restoring,
     sending,
     store,
     tending,
@@ -309,11 +308,6 @@ def a_restored_server_is_believed(patch: pytest.MonkeyPatch) -> None:
         for name in ("check_answers", "check_tasks_gone", "check_pushed", "check_lane_gone"):
             if hasattr(module, name):
                 patch.setattr(module, name, lambda *a, **k: None)
-
-
-@bug("I3", "I4", shown_by=1019, is_wide=True)
-def a_new_epoch_sends_nothing_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(restoring, "send_again", lambda *a, **k: None)
 
 
 @bug("I4", shown_by=1009, is_wide=True)

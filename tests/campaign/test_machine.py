@@ -9,15 +9,18 @@ from tests.campaign.planted import BUGS, planted
 from tests.postgresql_server import PostgreSQLServer
 
 
-def test_the_books_are_right_whatever_the_api_is_asked(request: pytest.FixtureRequest, database_kind: str):
+def test_the_books_are_right_whatever_the_api_is_asked():
     ANSWERED.clear()
-    if database_kind == "postgresql":
-        server: PostgreSQLServer = request.getfixturevalue("postgresql_server")
-        walk(seed=5, examples=2, steps=25, fresh=server.emptied)
-    else:
-        walk(seed=4, examples=4, steps=25)
+    walk(seed=4, examples=4, steps=25)
     went_well = {path for _, path, status in ANSWERED if status < 400}
-    assert len({"/imports", "/routing", "/state", "/items/recall", "/users", "/prices"} & went_well) > 2
+    assert len({"/imports", "/routing", "/state", "/items/recall", "/users", "/prices"} & went_well) > 3
+
+
+@pytest.mark.database("postgresql")
+def test_so_they_are_on_postgresql(postgresql_server: PostgreSQLServer):
+    ANSWERED.clear()
+    walk(seed=5, examples=2, steps=25, fresh=postgresql_server.emptied)
+    assert sum(status < 400 for _, _, status in ANSWERED) > 0
 
 
 @pytest.mark.parametrize("name", ["machine_costs_are_forgotten", "decisions_are_not_kept"])

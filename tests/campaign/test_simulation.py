@@ -15,7 +15,7 @@ from tests.campaign.seeds import SIMULATION, WIDER
 from tests.campaign.simulation import run
 from tests.campaign.template import IN_MEMORY, Template
 
-LIVES, WIDE = 24, 12
+LIVES, WIDE = 16, 10
 FIRST = 1000
 TRIES = 40
 """Lives in which a planted bug must show itself."""

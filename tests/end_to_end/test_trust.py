@@ -77,7 +77,7 @@ def doctor(made: Installation, *arguments: str) -> tuple[int, dict]:
 
 def test_an_answer_lost_after_its_effect_is_seen_healed_and_shown(site):
     made, faults = site
-    faults.only, faults.lose_answer = "POST", True
+    faults.only, faults.path, faults.lose_answer = "POST", "/import", True
     batch = [one for one in notes(ITEMS * 3) if one.kind in {"hint", "mixed"}][:ITEMS]
     with worker(made), at_work(made):
         made.bring_in([Note(one.external_id, one.text, one.label, one.kind) for one in batch])

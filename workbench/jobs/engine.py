@@ -75,7 +75,8 @@ class Engine:
             "max_executor_threads": 16,
         }
         config["system_database_url"] = outside.settings.engine_url
-        config["system_database_engine"] = _engine_database(outside)
+        self._database = _engine_database(outside)
+        config["system_database_engine"] = self._database
         config["dbos_system_schema"] = SCHEMA
         logging.getLogger("dbos").setLevel(logging.CRITICAL)
         DBOS(config=config)
@@ -114,6 +115,7 @@ class Engine:
         if self._looker:
             self._looker.join(timeout=10)
         DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=patience_s)
+        self._database.dispose()
         self.presence.leave()
 
     def _run(self, job_id: str, kind_name: str) -> Json:

@@ -21,6 +21,7 @@ class Faults:
         delay_s: Wait so long before anything is sent on.
         lose_answer: Let the server do its work, then close the connection without an answer.
         only: Faults hit only requests with this method; others pass.
+        path: Faults hit only addresses that hold this; others pass.
     """
 
     status: int | None = None
@@ -29,6 +30,7 @@ class Faults:
     delay_s: float = 0.0
     lose_answer: bool = False
     only: str | None = None
+    path: str = ""
     seen: list[str] = field(default_factory=list)
 
 
@@ -46,7 +48,7 @@ def fault_proxy(target: str) -> Iterator[tuple[str, Faults]]:
             length = int(self.headers.get("Content-Length") or 0)
             body = self.rfile.read(length)
             faults.seen.append(f"{self.command} {self.path.partition('?')[0]}")
-            hit = faults.only in {None, self.command}
+            hit = faults.only in {None, self.command} and faults.path in self.path
             if hit and faults.delay_s:
                 ended.wait(faults.delay_s)
             if hit and faults.status is not None:
