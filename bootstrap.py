@@ -353,6 +353,10 @@ SET_UP = {
 RUNS = {"demo": set_up_demo, "lint": SET_UP["test-tools"]}
 
 
+# Files, in their order: those that wait for servers and browsers begin early, beside those that compute.
+TWO_AT_A_TIME = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+
+
 def checks(arguments: list[str]) -> list[tuple[str, list[str]]]:
     """Each check of `test` with its command, in order; pytest gets the arguments."""
     tool = str(APP / "bin") + "/"
@@ -361,8 +365,7 @@ def checks(arguments: list[str]) -> list[tuple[str, list[str]]]:
         ("ruff format", [tool + "ruff", "format", "--check", "."]),
         ("mypy", [tool + "mypy"]),
         ("lint-imports", [tool + "lint-imports"]),
-        # Two files at a time: many tests wait for servers and browsers.
-        ("pytest", [tool + "python", "-m", "pytest", "-n", "2", "--dist", "loadfile", *arguments]),
+        ("pytest", [tool + "python", "-m", "pytest", *TWO_AT_A_TIME, *arguments]),
     ]
 
 
