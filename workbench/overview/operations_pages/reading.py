@@ -99,6 +99,11 @@ class InvariantView:
     sentences: tuple[str, ...]
     left_out: str
 
+    @property
+    def is_unknown(self) -> bool:
+        """Nothing was found wrong because nothing could be looked at."""
+        return bool(self.left_out) and not self.checked and not self.violations
+
 
 @dataclass(frozen=True)
 class WorkerView:
@@ -162,6 +167,11 @@ class Operations:
     def violations(self) -> int:
         """How many invariants do not hold."""
         return sum(one.violations > 0 for one in self.invariants)
+
+    @property
+    def unknown(self) -> int:
+        """How many invariants could not be looked at."""
+        return sum(one.is_unknown for one in self.invariants)
 
     @property
     def checked_at(self) -> datetime | None:
