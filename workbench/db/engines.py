@@ -105,6 +105,9 @@ def postgresql_engine(
         connect_args={
             "connect_timeout": CONNECT_S,
             "application_name": client,
+            # The driver would keep plans: one made while the tables were small reads a whole project for each
+            # chunk of a large import.
+            "prepare_threshold": None,
             "options": f"{given if isinstance(given, str) else ' '.join(given)} {options}".strip(),
             "keepalives_idle": 10,
             "keepalives_interval": 5,
